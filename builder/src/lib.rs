@@ -1,0 +1,1 @@
+//! Derivations to store paths: the store, the sandbox, fetching and the schedule.

@@ -1,0 +1,3 @@
+//! The `zeval` command.
+
+fn main() {}
