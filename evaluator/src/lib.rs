@@ -1,1 +1,3 @@
 //! The Nix language: text to values to derivations.
+
+pub mod syntax;

@@ -1,0 +1,213 @@
+//! The tree that the parser makes: Nix's own abstract syntax, with attribute definitions already merged.
+//!
+//! The tree lives in one bump arena and borrows the source text. Names are numbers into a table of the file, so that the
+//! lowering pass compares integers. What Nix's parser desugars in a way that a program can see (`-x` calls `__sub`, `<x>`
+//! calls `__findFile`) stays visible here; the lowering pass, which knows the scopes, decides.
+
+use bstr::BStr;
+
+/// Byte offset into the source text. A file is at most 4 GiB.
+pub type Pos = u32;
+
+/// Stands for "no position", as Nix's `noPos`.
+pub const NO_POS: Pos = u32::MAX;
+
+/// An index into [`Ast::names`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Name(pub u32);
+
+/// A parsed file.
+pub struct Ast<'a> {
+    /// The expression of the file.
+    pub root: &'a Expr<'a>,
+    /// The text of every identifier and static attribute name, each once.
+    pub names: Vec<&'a BStr>,
+}
+
+/// An expression. `pos` fields are what Nix's `getPos()` gives for the same expression, since traces print them.
+#[derive(Debug)]
+pub enum Expr<'a> {
+    /// `1`
+    Int(i64),
+    /// `1.5`
+    Float(f64),
+    /// A string without interpolation, escapes resolved and indentation stripped; also a URL literal.
+    String(&'a BStr),
+    /// `"a${b}"`, indented or not; always a string.
+    Interpolation { pos: Pos, parts: &'a [Part<'a>] },
+    /// `./a`, `/a`, `~/a`: as written, before it is made absolute.
+    Path { pos: Pos, text: &'a BStr },
+    /// `./a/${b}/c`. The first part is a literal, as in [`Expr::Path`].
+    PathInterpolation { pos: Pos, parts: &'a [Part<'a>] },
+    /// `<nixpkgs/lib>`: the text between the brackets. Means `__findFile __nixPath "nixpkgs/lib"`, both looked up in scope.
+    SearchPath { pos: Pos, text: &'a BStr },
+    /// `x`
+    Var { pos: Pos, name: Name },
+    /// `__curPos`
+    CurPos { pos: Pos },
+    /// `a.b.c or d`. `default_pos` etc. are those of the default expression itself.
+    Select { pos: Pos, subject: &'a Expr<'a>, path: &'a [AttrName<'a>], default: Option<&'a Expr<'a>> },
+    /// `a ? b.c`
+    HasAttr { pos: Pos, subject: &'a Expr<'a>, path: &'a [AttrName<'a>] },
+    /// `{ ... }` and `rec { ... }`
+    Attrs(&'a AttrSet<'a>),
+    /// `let { ...; body = ...; }`: the attribute `body` of the recursive set.
+    LegacyLet { pos: Pos, attrs: &'a AttrSet<'a> },
+    /// `[ a b ]`
+    List { pos: Pos, elements: &'a [&'a Expr<'a>] },
+    /// `x: e`, `{ a, b ? c, ... }@x: e`
+    Lambda(&'a Lambda<'a>),
+    /// `f a b`: all arguments that are applied in one go (as Nix merges them). Pipes are calls with one argument.
+    Call { pos: Pos, function: &'a Expr<'a>, arguments: &'a [&'a Expr<'a>] },
+    /// `let ... in e`; the attributes are recursive and never dynamic.
+    Let { pos: Pos, attrs: &'a AttrSet<'a>, body: &'a Expr<'a> },
+    /// `with a; e`
+    With { pos: Pos, scope: &'a Expr<'a>, body: &'a Expr<'a> },
+    /// `if a then b else c`
+    If { pos: Pos, condition: &'a Expr<'a>, then: &'a Expr<'a>, otherwise: &'a Expr<'a> },
+    /// `assert a; e`
+    Assert { pos: Pos, condition: &'a Expr<'a>, body: &'a Expr<'a>, condition_text: &'a BStr },
+    /// `!a`
+    Not { pos: Pos, operand: &'a Expr<'a> },
+    /// `-a`: means `__sub 0 a`.
+    Negate { pos: Pos, operand: &'a Expr<'a> },
+    /// `a + b`
+    Binary { pos: Pos, op: BinaryOp, left: &'a Expr<'a>, right: &'a Expr<'a> },
+}
+
+/// The operators between two operands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BinaryOp {
+    /// `==`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`: means `__lessThan a b`.
+    Less,
+    /// `<=`: means `! (__lessThan b a)`.
+    LessEqual,
+    /// `>`: means `__lessThan b a`.
+    Greater,
+    /// `>=`: means `! (__lessThan a b)`.
+    GreaterEqual,
+    /// `&&`
+    And,
+    /// `||`
+    Or,
+    /// `->`
+    Implies,
+    /// `//`
+    Update,
+    /// `++`
+    Concat,
+    /// `+`
+    Add,
+    /// `-`: means `__sub a b`.
+    Subtract,
+    /// `*`: means `__mul a b`.
+    Multiply,
+    /// `/`: means `__div a b`.
+    Divide,
+}
+
+/// A piece of an interpolated string or path.
+#[derive(Debug)]
+pub enum Part<'a> {
+    /// Literal text.
+    Text(&'a BStr),
+    /// `${e}`, with the position that Nix records for the piece.
+    Expr { pos: Pos, expr: &'a Expr<'a> },
+}
+
+/// One step of an attribute path.
+#[derive(Debug)]
+pub enum AttrName<'a> {
+    /// `a` or `"a"` (also `${"a"}`, which Nix makes static).
+    Static { pos: Pos, name: Name },
+    /// `${e}` or `"a${e}"`; the expression gives the name.
+    Dynamic { pos: Pos, expr: &'a Expr<'a> },
+}
+
+/// An attribute set or the bindings of a `let`, after `a.b = x; a.c = y;` were merged and duplicates refused.
+#[derive(Debug)]
+pub struct AttrSet<'a> {
+    /// Where the set begins, as Nix's `ExprAttrs::pos`.
+    pub pos: Pos,
+    /// `rec { }`, or the bindings of a `let`.
+    pub recursive: bool,
+    /// Static attributes, each name once, in the order of their first definition.
+    pub attrs: Vec<Attr<'a>>,
+    /// The sources of `inherit (e) ...;`, in order; [`AttrValue::InheritFrom`] counts into it.
+    pub inherit_from: Vec<&'a Expr<'a>>,
+    /// `${e} = v;`
+    pub dynamic: Vec<DynamicAttr<'a>>,
+}
+
+/// A static attribute.
+#[derive(Debug)]
+pub struct Attr<'a> {
+    /// Its name.
+    pub name: Name,
+    /// Where the name stands.
+    pub pos: Pos,
+    /// What it is bound to.
+    pub value: AttrValue<'a>,
+}
+
+/// What a static attribute is bound to.
+#[derive(Debug)]
+pub enum AttrValue<'a> {
+    /// `a = e;`: evaluated in the set's own scope if the set is recursive.
+    Plain(&'a Expr<'a>),
+    /// `inherit a;`: the variable of that name in the scope around the set.
+    Inherit(&'a Expr<'a>),
+    /// `inherit (e) a;`: `from` counts into [`AttrSet::inherit_from`].
+    InheritFrom {
+        /// Which source.
+        from: u32,
+    },
+}
+
+/// A dynamic attribute.
+#[derive(Debug)]
+pub struct DynamicAttr<'a> {
+    /// Where the name stands.
+    pub pos: Pos,
+    /// Gives the name; `null` leaves the attribute out.
+    pub name: &'a Expr<'a>,
+    /// What it is bound to.
+    pub value: &'a Expr<'a>,
+}
+
+/// A function of one argument.
+#[derive(Debug)]
+pub struct Lambda<'a> {
+    /// As Nix's `ExprLambda::pos`.
+    pub pos: Pos,
+    /// `x:` or the `@x` of a pattern.
+    pub argument: Option<Name>,
+    /// The pattern, if there is one.
+    pub pattern: Option<Pattern<'a>>,
+    /// The body.
+    pub body: &'a Expr<'a>,
+}
+
+/// `{ a, b ? c, ... }`
+#[derive(Debug)]
+pub struct Pattern<'a> {
+    /// In the order of the source; each name once.
+    pub formals: Vec<Formal<'a>>,
+    /// Whether `...` was given.
+    pub ellipsis: bool,
+}
+
+/// One attribute of a pattern.
+#[derive(Debug)]
+pub struct Formal<'a> {
+    /// Where its name stands.
+    pub pos: Pos,
+    /// Its name.
+    pub name: Name,
+    /// `? e`
+    pub default: Option<&'a Expr<'a>>,
+}

@@ -1,0 +1,3 @@
+//! Text to tree: the lexer, the parser and the abstract syntax.
+
+pub mod ast;
