@@ -25,7 +25,7 @@ pub struct Ast<'a> {
 }
 
 /// An expression. `pos` fields are what Nix's `getPos()` gives for the same expression, since traces print them.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Expr<'a> {
     /// `1`
     Int(i64),
@@ -35,7 +35,7 @@ pub enum Expr<'a> {
     String(&'a BStr),
     /// `"a${b}"`, indented or not; always a string.
     Interpolation { pos: Pos, parts: &'a [Part<'a>] },
-    /// `./a`, `/a`, `~/a`: as written, before it is made absolute.
+    /// `./a`, `/a`, `~/a`: as written, before it is made absolute. `pos` is where it begins (Nix has none).
     Path { pos: Pos, text: &'a BStr },
     /// `./a/${b}/c`. The first part is a literal, as in [`Expr::Path`].
     PathInterpolation { pos: Pos, parts: &'a [Part<'a>] },
@@ -59,7 +59,7 @@ pub enum Expr<'a> {
     Lambda(&'a Lambda<'a>),
     /// `f a b`: all arguments that are applied in one go (as Nix merges them). Pipes are calls with one argument.
     Call { pos: Pos, function: &'a Expr<'a>, arguments: &'a [&'a Expr<'a>] },
-    /// `let ... in e`; the attributes are recursive and never dynamic.
+    /// `let ... in e`; the attributes are recursive and never dynamic. `pos` is [`NO_POS`], as Nix has it.
     Let { pos: Pos, attrs: &'a AttrSet<'a>, body: &'a Expr<'a> },
     /// `with a; e`
     With { pos: Pos, scope: &'a Expr<'a>, body: &'a Expr<'a> },
@@ -71,8 +71,9 @@ pub enum Expr<'a> {
     Not { pos: Pos, operand: &'a Expr<'a> },
     /// `-a`: means `__sub 0 a`.
     Negate { pos: Pos, operand: &'a Expr<'a> },
-    /// `a + b`
-    Binary { pos: Pos, op: BinaryOp, left: &'a Expr<'a>, right: &'a Expr<'a> },
+    /// `a + b`. `left_start` and `right_start` are where the operands' texts begin (parentheses included): Nix reports
+    /// operands of `+` there, not at the operands' own positions.
+    Binary { pos: Pos, left_start: Pos, right_start: Pos, op: BinaryOp, left: &'a Expr<'a>, right: &'a Expr<'a> },
 }
 
 /// The operators between two operands.
@@ -111,7 +112,7 @@ pub enum BinaryOp {
 }
 
 /// A piece of an interpolated string or path.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Part<'a> {
     /// Literal text.
     Text(&'a BStr),
@@ -120,7 +121,7 @@ pub enum Part<'a> {
 }
 
 /// One step of an attribute path.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum AttrName<'a> {
     /// `a` or `"a"` (also `${"a"}`, which Nix makes static).
     Static { pos: Pos, name: Name },
@@ -129,22 +130,22 @@ pub enum AttrName<'a> {
 }
 
 /// An attribute set or the bindings of a `let`, after `a.b = x; a.c = y;` were merged and duplicates refused.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct AttrSet<'a> {
     /// Where the set begins, as Nix's `ExprAttrs::pos`.
     pub pos: Pos,
     /// `rec { }`, or the bindings of a `let`.
     pub recursive: bool,
     /// Static attributes, each name once, in the order of their first definition.
-    pub attrs: Vec<Attr<'a>>,
+    pub attrs: &'a [Attr<'a>],
     /// The sources of `inherit (e) ...;`, in order; [`AttrValue::InheritFrom`] counts into it.
-    pub inherit_from: Vec<&'a Expr<'a>>,
+    pub inherit_from: &'a [&'a Expr<'a>],
     /// `${e} = v;`
-    pub dynamic: Vec<DynamicAttr<'a>>,
+    pub dynamic: &'a [DynamicAttr<'a>],
 }
 
 /// A static attribute.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Attr<'a> {
     /// Its name.
     pub name: Name,
@@ -155,7 +156,7 @@ pub struct Attr<'a> {
 }
 
 /// What a static attribute is bound to.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum AttrValue<'a> {
     /// `a = e;`: evaluated in the set's own scope if the set is recursive.
     Plain(&'a Expr<'a>),
@@ -169,7 +170,7 @@ pub enum AttrValue<'a> {
 }
 
 /// A dynamic attribute.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct DynamicAttr<'a> {
     /// Where the name stands.
     pub pos: Pos,
@@ -180,7 +181,7 @@ pub struct DynamicAttr<'a> {
 }
 
 /// A function of one argument.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Lambda<'a> {
     /// As Nix's `ExprLambda::pos`.
     pub pos: Pos,
@@ -193,16 +194,16 @@ pub struct Lambda<'a> {
 }
 
 /// `{ a, b ? c, ... }`
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Pattern<'a> {
     /// In the order of the source; each name once.
-    pub formals: Vec<Formal<'a>>,
+    pub formals: &'a [Formal<'a>],
     /// Whether `...` was given.
     pub ellipsis: bool,
 }
 
 /// One attribute of a pattern.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Formal<'a> {
     /// Where its name stands.
     pub pos: Pos,
@@ -210,4 +211,33 @@ pub struct Formal<'a> {
     pub name: Name,
     /// `? e`
     pub default: Option<&'a Expr<'a>>,
+}
+
+impl Expr<'_> {
+    /// What Nix's `getPos()` gives for this expression: [`NO_POS`] for literals, paths, `let` and the empty list, the
+    /// first element's position for other lists.
+    pub fn pos(&self) -> Pos {
+        match self {
+            Expr::Int(_) | Expr::Float(_) | Expr::String(_) | Expr::Path { .. } => NO_POS,
+            Expr::Attrs(set) => set.pos,
+            Expr::Lambda(lambda) => lambda.pos,
+            Expr::Interpolation { pos, .. }
+            | Expr::PathInterpolation { pos, .. }
+            | Expr::SearchPath { pos, .. }
+            | Expr::Var { pos, .. }
+            | Expr::CurPos { pos }
+            | Expr::Select { pos, .. }
+            | Expr::HasAttr { pos, .. }
+            | Expr::LegacyLet { pos, .. }
+            | Expr::List { pos, .. }
+            | Expr::Call { pos, .. }
+            | Expr::Let { pos, .. }
+            | Expr::With { pos, .. }
+            | Expr::If { pos, .. }
+            | Expr::Assert { pos, .. }
+            | Expr::Not { pos, .. }
+            | Expr::Negate { pos, .. }
+            | Expr::Binary { pos, .. } => *pos,
+        }
+    }
 }
