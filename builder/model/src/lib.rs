@@ -1,1 +1,12 @@
 //! What the evaluator and the builder both speak: hashes, store paths, NAR, derivations, references.
+
+pub mod content_address;
+pub mod derivation;
+pub mod encoding;
+pub mod hash;
+pub mod store_path;
+
+pub use content_address::{ContentAddress, ContentMethod};
+pub use derivation::{Derivation, InputOutputs, Output};
+pub use hash::{Algorithm, Hash, HashError, Hasher};
+pub use store_path::{STORE_DIR, StorePath, StorePathError};
