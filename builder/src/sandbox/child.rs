@@ -1,0 +1,355 @@
+//! The process that makes the sandbox and becomes the build.
+//!
+//! Two processes: the *keeper*, started by zeval, makes the namespaces, and its child, process 1 of the new pid namespace,
+//! makes the file system and executes the program. When process 1 ends the kernel ends all others of its namespace; when
+//! the keeper ends process 1 is killed; when zeval ends the keeper is killed. So nothing survives.
+#![allow(unsafe_code)]
+
+use std::convert::Infallible;
+use std::ffi::{CString, NulError};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use bstr::BString;
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::personality::{self, Persona};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
+
+use super::failure::{Failure, Step, user_namespace_hint};
+use super::plan::{End, Plan, Process, Report};
+use super::{filter, root};
+
+/// Runs as the child of a sandbox: the plan is on standard input, reports go to standard output, and standard error
+/// becomes the program's standard output and error.
+pub fn main() -> ! {
+    let status = match keep() {
+        Ok(()) => 0,
+        Err(failure) => {
+            report(&mut io::stdout(), &Report::from(failure));
+            1
+        }
+    };
+    std::process::exit(status)
+}
+
+impl From<Failure> for Report {
+    fn from(failure: Failure) -> Report {
+        Report::SetUpFailed { step: failure.step, errno: failure.errno as i32, hint: failure.hint }
+    }
+}
+
+fn report(to: &mut impl Write, report: &Report) {
+    // If nobody listens any more, nobody wants to know.
+    if let Ok(mut line) = serde_json::to_vec(report) {
+        line.push(b'\n');
+        let _ = to.write_all(&line);
+    }
+}
+
+/// The keeper's whole life.
+fn keep() -> Result<(), Failure> {
+    // Its own session: Ctrl-C on the terminal is for zeval, which then asks the keeper.
+    unistd::setsid().step(|| "start a session".to_owned())?;
+    let mut text = Vec::new();
+    io::stdin().read_to_end(&mut text).step(|| "read the plan".to_owned())?;
+    let plan: Plan = serde_json::from_slice(&text)
+        .map_err(|error| Failure::new(format!("understand the plan ({error})"), Errno::EINVAL))?;
+    unistd::chdir(&plan.base).step(|| format!("enter {}", plan.base.display()))?;
+    become_outside_user(&plan)?;
+    let is_host_root = Uid::effective().is_root();
+    enter_namespaces(&plan)?;
+    die_with_parent()?;
+    if unistd::getppid() != Pid::from_raw(plan.parent) {
+        return Err(Failure::new("start: zeval has ended", Errno::ESRCH));
+    }
+    let mut awaited = SigSet::empty();
+    awaited.add(Signal::SIGTERM);
+    awaited.add(Signal::SIGCHLD);
+    awaited.thread_block().step(|| "block signals".to_owned())?;
+    let (lifeline_read, lifeline_write) =
+        unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).step(|| "make a pipe".to_owned())?;
+    // SAFETY: this process has one thread, so the child may do whatever the parent could.
+    match unsafe { unistd::fork() }.step(|| "fork".to_owned())? {
+        ForkResult::Child => {
+            drop(lifeline_write);
+            let Err(failure) = become_program(&plan, is_host_root, lifeline_read);
+            report(&mut io::stdout(), &Report::from(failure));
+            std::process::exit(1)
+        }
+        ForkResult::Parent { child } => {
+            drop(lifeline_read);
+            close_log()?;
+            let end = wait_for(child, &awaited)?;
+            drop(lifeline_write);
+            let usage =
+                getrusage(UsageWho::RUSAGE_CHILDREN).step(|| "ask for the resources used".to_owned())?;
+            let milliseconds = |time: nix::sys::time::TimeVal| time.tv_sec() * 1000 + time.tv_usec() / 1000;
+            let cpu = milliseconds(usage.user_time()) + milliseconds(usage.system_time());
+            report(
+                &mut io::stdout(),
+                &Report::Ended {
+                    end,
+                    cpu_milliseconds: cpu.unsigned_abs(),
+                    peak_kibibytes: usage.max_rss().unsigned_abs(),
+                },
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Root becomes a user who is nobody: in the namespaces to come even uid 0 would keep what it owns outside.
+fn become_outside_user(plan: &Plan) -> Result<(), Failure> {
+    let Some((user, group)) = plan.identity.outside else { return Ok(()) };
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+    unistd::setgroups(&[]).step(|| "leave root's groups".to_owned())?;
+    unistd::setresgid(group, group, group).step(|| format!("become group {group}"))?;
+    unistd::setresuid(user, user, user).step(|| format!("become user {user}"))?;
+    // Else our own files below /proc belong to root and we could not write the maps of ids.
+    prctl::set_dumpable(true).step(|| "own /proc/self".to_owned())
+}
+
+fn enter_namespaces(plan: &Plan) -> Result<(), Failure> {
+    let (user, group) = (Uid::effective(), Gid::effective());
+    let mut flags = CloneFlags::CLONE_NEWUSER
+        | CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWCGROUP;
+    if !plan.network {
+        flags |= CloneFlags::CLONE_NEWNET;
+    }
+    unshare(flags).map_err(|errno| Failure {
+        hint: user_namespace_hint(errno),
+        ..Failure::new("make namespaces", errno)
+    })?;
+    write_map("setgroups", "deny")?;
+    write_map("uid_map", &format!("{} {user} 1", plan.identity.inside_user))?;
+    write_map("gid_map", &format!("{} {group} 1", plan.identity.inside_group))
+}
+
+fn write_map(name: &str, text: &str) -> Result<(), Failure> {
+    fs::write(Path::new("/proc/self").join(name), text).map_err(|error| {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        Failure {
+            hint: user_namespace_hint(errno),
+            ..Failure::new(format!("write /proc/self/{name}"), errno)
+        }
+    })
+}
+
+/// Must come after the last change of user or capabilities, which would take it back.
+fn die_with_parent() -> Result<(), Failure> {
+    prctl::set_pdeathsig(Signal::SIGKILL).step(|| "ask to die with the parent".to_owned())
+}
+
+/// The log's pipe ends when the build's last process ends, so the keeper must not hold it.
+fn close_log() -> Result<(), Failure> {
+    let null = open_null()?;
+    unistd::dup2_stderr(&null).step(|| "close the log".to_owned())
+}
+
+fn open_null() -> Result<File, Failure> {
+    OpenOptions::new().read(true).write(true).open("/dev/null").step(|| "open /dev/null".to_owned())
+}
+
+/// Waits for process 1 of the namespace, which is gone only after all others are; kills it on SIGTERM.
+fn wait_for(child: Pid, awaited: &SigSet) -> Result<End, Failure> {
+    loop {
+        if let Signal::SIGTERM = awaited.wait().step(|| "wait for a signal".to_owned())? {
+            // It may have ended by itself meanwhile; then this fails and the next SIGCHLD is already there.
+            let _ = kill(child, Signal::SIGKILL);
+            continue;
+        }
+        match waitpid(child, Some(nix::sys::wait::WaitPidFlag::WNOHANG))
+            .step(|| "wait for the build".to_owned())?
+        {
+            WaitStatus::Exited(_, status) => return Ok(End::Exited(status)),
+            WaitStatus::Signaled(_, signal, _) => return Ok(End::Signalled(signal as i32)),
+            _ => (),
+        }
+    }
+}
+
+/// The life of process 1 until it is the program.
+fn become_program(plan: &Plan, is_host_root: bool, lifeline: OwnedFd) -> Result<Infallible, Failure> {
+    unistd::setsid().step(|| "start a session".to_owned())?;
+    die_with_parent()?;
+    ensure_keeper_lives(&lifeline)?;
+    // What is reported from now on must not reach the program.
+    let reports =
+        io::stdout().as_fd().try_clone_to_owned().step(|| "duplicate the report pipe".to_owned())?;
+    let mut reports = File::from(reports);
+    unistd::sethostname("localhost").step(|| "set the host name".to_owned())?;
+    set_domain_name("(none)")?;
+    if !plan.network {
+        bring_loopback_up()?;
+    }
+    root::enter(plan, is_host_root)?;
+    umask(Mode::from_bits_truncate(0o022));
+    unistd::dup2_stdin(open_null()?).step(|| "close standard input".to_owned())?;
+    unistd::chdir(&plan.process.directory).step(|| format!("enter {}", plan.process.directory.display()))?;
+    limit_resources()?;
+    set_personality(&plan.process)?;
+    let command = Command::new(&plan.process)?;
+    reset_signals()?;
+    unistd::dup2_stdout(io::stderr()).step(|| "join standard output and error".to_owned())?;
+    close_inherited(&reports);
+    prctl::set_no_new_privs().step(|| "renounce new privileges".to_owned())?;
+    if let Err(failure) = load_filter().and_then(|()| command.execute()) {
+        report(&mut reports, &Report::from(failure));
+    }
+    std::process::exit(1)
+}
+
+fn ensure_keeper_lives(lifeline: &OwnedFd) -> Result<(), Failure> {
+    let mut ends = [PollFd::new(lifeline.as_fd(), PollFlags::POLLIN)];
+    poll(&mut ends, PollTimeout::ZERO).step(|| "look after the keeper".to_owned())?;
+    match ends[0].revents() {
+        Some(events) if events.contains(PollFlags::POLLHUP) => {
+            Err(Failure::new("start: the keeper has ended", Errno::ESRCH))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn set_domain_name(name: &str) -> Result<(), Failure> {
+    // SAFETY: the pointer and the length are those of one live string, which the kernel copies.
+    let result = unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) };
+    Errno::result(result).map(drop).step(|| "set the domain name".to_owned())
+}
+
+/// A new network namespace has a loopback interface that is down.
+fn bring_loopback_up() -> Result<(), Failure> {
+    let step = || "bring the loopback interface up".to_owned();
+    // SAFETY: no pointers are passed.
+    let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    let socket = Errno::result(socket).step(step)?;
+    // SAFETY: all zeros is a value of this C structure.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = *from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: `SIOCSIFFLAGS` reads an `ifreq`, which lives here; the socket was opened above and is closed once.
+    let result = unsafe {
+        let result = libc::ioctl(socket, libc::SIOCSIFFLAGS as _, &raw const request);
+        libc::close(socket);
+        result
+    };
+    Errno::result(result).map(drop).step(step)
+}
+
+/// The same limits everywhere, as far as the hard ones allow: what programs deduce from them (the longest command line,
+/// the number of open files) must not depend on the machine.
+fn limit_resources() -> Result<(), Failure> {
+    const STACK: u64 = 8 << 20;
+    const OPEN_FILES: u64 = 4096;
+    let step = || "set resource limits".to_owned();
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).step(step)?;
+    for (resource, soft) in [(Resource::RLIMIT_STACK, STACK), (Resource::RLIMIT_NOFILE, OPEN_FILES)] {
+        let (_, hard) = getrlimit(resource).step(step)?;
+        setrlimit(resource, soft.min(hard), hard).step(step)?;
+    }
+    Ok(())
+}
+
+/// Addresses that do not change from run to run, and a 32-bit machine's name where one is asked for, as in Nix.
+fn set_personality(process: &Process) -> Result<(), Failure> {
+    /// Of `linux/personality.h`.
+    const PER_LINUX32: libc::c_int = 0x0008;
+    let mut persona = Persona::ADDR_NO_RANDOMIZE;
+    if process.personality_32bit {
+        persona |= Persona::from_bits_retain(PER_LINUX32);
+    }
+    personality::set(persona).map(drop).step(|| "set the personality".to_owned())
+}
+
+/// Default actions and an empty mask, as a program started from a shell has them.
+fn reset_signals() -> Result<(), Failure> {
+    for signal in 1..=64 {
+        // SAFETY: setting the default action installs no handler. It fails for SIGKILL, SIGSTOP and the C library's own
+        // signals, which have it anyway.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    SigSet::empty().thread_set_mask().step(|| "unblock signals".to_owned())
+}
+
+/// Nothing but the standard streams passes to the program, whatever our own starter left open.
+fn close_inherited(reports: &File) {
+    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
+    // SAFETY: only marks descriptors to be closed on execution. Linux before 5.11 does not know it; everything that this
+    // program opens is marked already.
+    unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, CLOSE_RANGE_CLOEXEC) };
+    debug_assert!(reports.as_raw_fd() > 2);
+}
+
+fn load_filter() -> Result<(), Failure> {
+    filter::load()
+        .map_err(|error| Failure::new(format!("load the system call filter ({error})"), Errno::last()))
+}
+
+/// The program in the form that `execve` takes, so that nothing is left to do after the filter is loaded.
+struct Command {
+    program: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Command {
+    fn new(process: &Process) -> Result<Command, Failure> {
+        let all = |texts: &[BString]| texts.iter().map(c_string).collect::<Result<Vec<_>, _>>();
+        let make = || -> Result<Command, NulError> {
+            Ok(Command {
+                program: c_string(&process.program)?,
+                arguments: all(&process.arguments)?,
+                environment: all(&process.environment)?,
+            })
+        };
+        make().map_err(|_| {
+            Failure::new("pass the builder, an argument or a variable, which has a NUL byte", Errno::EINVAL)
+        })
+    }
+
+    fn execute(&self) -> Result<(), Failure> {
+        let program = self.program.to_string_lossy().into_owned();
+        match unistd::execve(&self.program, &self.arguments, &self.environment) {
+            Ok(never) => match never {},
+            Err(errno) => Err(Failure {
+                hint: execution_hint(errno, Path::new(&program)),
+                ..Failure::new(format!("execute the builder {program}"), errno)
+            }),
+        }
+    }
+}
+
+fn c_string(bytes: &BString) -> Result<CString, NulError> {
+    CString::new(bytes.to_vec())
+}
+
+fn execution_hint(errno: Errno, program: &Path) -> Option<String> {
+    match errno {
+        Errno::ENOENT if program.exists() => Some(
+            "it is there, but the interpreter or loader that it names is not: the sandbox has only what the derivation \
+             refers to (no /bin/sh, no /lib64)"
+                .to_owned(),
+        ),
+        Errno::ENOENT => Some(
+            "no such file in the sandbox, which holds only the store paths that the derivation refers to".to_owned(),
+        ),
+        Errno::EACCES => Some("it is not executable".to_owned()),
+        Errno::ENOEXEC => Some("it is no program for this machine".to_owned()),
+        _ => None,
+    }
+}

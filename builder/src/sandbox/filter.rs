@@ -1,0 +1,172 @@
+//! The system calls a build may not make.
+//!
+//! Two kinds are refused. What would leave marks that a store path cannot hold (setuid bits, extended attributes), as Nix
+//! does; and doors of the kernel that no build needs and that have let programs out of namespaces before.
+
+use std::collections::BTreeMap;
+
+use nix::errno::Errno;
+use nix::libc;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// The filters, in the order to load them; the strictest answer of all counts.
+pub fn programs() -> Result<Vec<BpfProgram>, seccompiler::Error> {
+    let mut programs = vec![
+        compile(refused_for_good(), Errno::EPERM)?,
+        compile(special_mode_bits()?, Errno::EPERM)?,
+        compile(extended_attributes(), Errno::ENOTSUP)?,
+        compile(not_there(), Errno::ENOSYS)?,
+    ];
+    if cfg!(target_arch = "x86_64") {
+        programs.push(without_x32());
+    }
+    Ok(programs)
+}
+
+/// Loads the filters for this process and what it executes. Needs no-new-privileges, which this also sets.
+pub fn load() -> Result<(), seccompiler::Error> {
+    programs()?.iter().try_for_each(|program| seccompiler::apply_filter(program))
+}
+
+fn compile(rules: Rules, errno: Errno) -> Result<BpfProgram, seccompiler::Error> {
+    let architecture: TargetArch = std::env::consts::ARCH.try_into()?;
+    let refuse = SeccompAction::Errno(errno as u32);
+    Ok(SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture)?.try_into()?)
+}
+
+fn always(calls: &[i64]) -> Rules {
+    calls.iter().map(|&call| (call, Vec::new())).collect()
+}
+
+/// Keyrings, tracing, mounts, modules, other kernels, clocks, and what exploits of the kernel have grown from.
+fn refused_for_good() -> Rules {
+    let mut rules = always(&[
+        libc::SYS_acct,
+        libc::SYS_add_key,
+        libc::SYS_adjtimex,
+        libc::SYS_bpf,
+        libc::SYS_clock_adjtime,
+        libc::SYS_clock_settime,
+        libc::SYS_delete_module,
+        libc::SYS_fanotify_init,
+        libc::SYS_finit_module,
+        libc::SYS_init_module,
+        libc::SYS_kexec_file_load,
+        libc::SYS_kexec_load,
+        libc::SYS_keyctl,
+        libc::SYS_lookup_dcookie,
+        libc::SYS_mount,
+        libc::SYS_move_mount,
+        libc::SYS_mount_setattr,
+        libc::SYS_fsopen,
+        libc::SYS_fsconfig,
+        libc::SYS_fsmount,
+        libc::SYS_fspick,
+        libc::SYS_open_tree,
+        libc::SYS_nfsservctl,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_perf_event_open,
+        libc::SYS_pidfd_getfd,
+        libc::SYS_pivot_root,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        libc::SYS_ptrace,
+        libc::SYS_quotactl,
+        libc::SYS_reboot,
+        libc::SYS_request_key,
+        libc::SYS_setdomainname,
+        libc::SYS_sethostname,
+        libc::SYS_setns,
+        libc::SYS_settimeofday,
+        libc::SYS_swapoff,
+        libc::SYS_swapon,
+        libc::SYS_syslog,
+        libc::SYS_umount2,
+        libc::SYS_unshare,
+        libc::SYS_userfaultfd,
+        libc::SYS_vhangup,
+    ]);
+    #[cfg(target_arch = "x86_64")]
+    rules.extend(always(&[libc::SYS_ioperm, libc::SYS_iopl, libc::SYS_modify_ldt]));
+    rules
+}
+
+/// Newer calls whose arguments are in memory where a filter cannot look: programs fall back to the older ones.
+/// `clone3` and `openat2` could otherwise do what is refused of `clone` and `open`.
+fn not_there() -> Rules {
+    always(&[libc::SYS_clone3, libc::SYS_openat2, libc::SYS_io_uring_setup])
+}
+
+fn extended_attributes() -> Rules {
+    // Numbers of the `*xattrat` calls, the same on every architecture since Linux 6.13; libc has no names for them yet.
+    const SETXATTRAT: i64 = 463;
+    const GETXATTRAT: i64 = 464;
+    always(&[
+        libc::SYS_getxattr,
+        libc::SYS_lgetxattr,
+        libc::SYS_fgetxattr,
+        libc::SYS_setxattr,
+        libc::SYS_lsetxattr,
+        libc::SYS_fsetxattr,
+        SETXATTRAT,
+        GETXATTRAT,
+    ])
+}
+
+/// Giving a file a setuid or setgid bit, and making a user namespace by `clone`.
+fn special_mode_bits() -> Result<Rules, seccompiler::Error> {
+    const FCHMODAT2: i64 = 452;
+    let mut rules = Rules::new();
+    for bit in [libc::S_ISUID, libc::S_ISGID] {
+        let mut refuse_mode = |call: i64, argument: u8| -> Result<(), seccompiler::Error> {
+            let rule = SeccompRule::new(vec![has_bits(argument, bit)?])?;
+            rules.entry(call).or_default().push(rule);
+            Ok(())
+        };
+        refuse_mode(libc::SYS_fchmod, 1)?;
+        refuse_mode(libc::SYS_fchmodat, 2)?;
+        refuse_mode(FCHMODAT2, 2)?;
+        refuse_mode(libc::SYS_mknodat, 2)?;
+        #[cfg(target_arch = "x86_64")]
+        {
+            refuse_mode(libc::SYS_chmod, 1)?;
+            refuse_mode(libc::SYS_mknod, 1)?;
+            refuse_mode(libc::SYS_creat, 1)?;
+        }
+        let creating = |flags: u8, mode: u8| -> Result<SeccompRule, seccompiler::Error> {
+            let create = has_bits(flags, libc::O_CREAT as u32)?;
+            Ok(SeccompRule::new(vec![create, has_bits(mode, bit)?])?)
+        };
+        rules.entry(libc::SYS_openat).or_default().push(creating(2, 3)?);
+        #[cfg(target_arch = "x86_64")]
+        rules.entry(libc::SYS_open).or_default().push(creating(1, 2)?);
+    }
+    let new_user_namespace = SeccompRule::new(vec![has_bits(0, libc::CLONE_NEWUSER as u32)?])?;
+    rules.insert(libc::SYS_clone, vec![new_user_namespace]);
+    Ok(rules)
+}
+
+fn has_bits(argument: u8, bits: u32) -> Result<SeccompCondition, seccompiler::Error> {
+    let bits = u64::from(bits);
+    Ok(SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(bits), bits)?)
+}
+
+/// The x32 calls share x86-64's architecture word but have numbers of their own, which the other filters do not know.
+fn without_x32() -> BpfProgram {
+    const X32_BIT: u32 = 0x4000_0000;
+    const LOAD_CALL_NUMBER: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const JUMP_IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let instruction = |code, jt, jf, k| seccompiler::sock_filter { code, jt, jf, k };
+    vec![
+        instruction(LOAD_CALL_NUMBER, 0, 0, 0),
+        instruction(JUMP_IF_AT_LEAST, 0, 1, X32_BIT),
+        instruction(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | Errno::ENOSYS as u32),
+        instruction(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
+}

@@ -1,0 +1,142 @@
+//! Starting a sandbox and listening to it, on zeval's side.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::ENTRY;
+use super::plan::{Plan, Report};
+
+/// How long the keeper has for ending the build before it is ended itself.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How often whoever listens is asked whether to go on.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Whether to end a running sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    No,
+    Yes,
+}
+
+/// A sandbox that has been started. Dropping it kills everything in it.
+pub struct Running {
+    keeper: Child,
+    log: File,
+    reports: ChildStdout,
+}
+
+/// Starts the plan's program in a sandbox of its own.
+///
+/// The calling thread must live until the sandbox has ended: the kernel kills the sandbox when that thread ends.
+pub fn launch(plan: &Plan) -> io::Result<Running> {
+    let mut keeper = Command::new("/proc/self/exe")
+        .arg(ENTRY)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (Some(mut stdin), Some(reports), Some(log)) =
+        (keeper.stdin.take(), keeper.stdout.take(), keeper.stderr.take())
+    else {
+        return Err(io::Error::other("the child's pipes are missing"));
+    };
+    let running = Running { keeper, log: File::from(OwnedFd::from(log)), reports };
+    // A child that failed early says why on its report pipe, so a broken pipe here is no news.
+    match stdin.write_all(&serde_json::to_vec(plan)?) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(running),
+    }
+}
+
+impl Running {
+    /// Listens until everything in the sandbox has ended.
+    ///
+    /// `output` gets each piece of the log; `tick` is called between pieces and at least ten times a second. Either may
+    /// ask to stop, and then this returns as soon as every process is gone.
+    pub fn listen(
+        mut self,
+        mut output: impl FnMut(&[u8]) -> Stop,
+        mut tick: impl FnMut() -> Stop,
+    ) -> io::Result<Vec<Report>> {
+        let mut buffer = vec![0; 64 << 10];
+        let mut asked: Option<Instant> = None;
+        loop {
+            let mut stop = tick();
+            if wait_readable(&self.log, TICK)? {
+                match self.log.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(count) if asked.is_none() => {
+                        if output(&buffer[..count]) == Stop::Yes {
+                            stop = Stop::Yes;
+                        }
+                    }
+                    Ok(_) => (),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                    Err(error) => return Err(error),
+                }
+            }
+            match (stop, asked) {
+                (Stop::Yes, None) => {
+                    self.ask_to_end()?;
+                    asked = Some(Instant::now());
+                }
+                (_, Some(since)) if since.elapsed() > GRACE => self.keeper.kill()?,
+                _ => (),
+            }
+        }
+        // The log has ended, but a program may close its output long before it ends.
+        self.wait(asked, tick)
+    }
+
+    fn wait(mut self, mut asked: Option<Instant>, mut tick: impl FnMut() -> Stop) -> io::Result<Vec<Report>> {
+        while !wait_readable(&self.reports, TICK)? {
+            match asked {
+                None if tick() == Stop::Yes => {
+                    self.ask_to_end()?;
+                    asked = Some(Instant::now());
+                }
+                Some(since) if since.elapsed() > GRACE => self.keeper.kill()?,
+                _ => (),
+            }
+        }
+        let mut reports = Vec::new();
+        for line in BufReader::new(&mut self.reports).lines() {
+            reports.push(serde_json::from_str(&line?)?);
+        }
+        self.keeper.wait()?;
+        Ok(reports)
+    }
+
+    fn ask_to_end(&self) -> io::Result<()> {
+        Ok(kill(Pid::from_raw(self.keeper.id() as i32), Signal::SIGTERM)?)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !matches!(self.keeper.try_wait(), Ok(Some(_))) {
+            // Process 1 of the sandbox dies with the keeper, and the rest with process 1.
+            let _ = self.keeper.kill();
+            let _ = self.keeper.wait();
+        }
+    }
+}
+
+fn wait_readable(what: &impl AsFd, at_most: Duration) -> io::Result<bool> {
+    let mut ends = [PollFd::new(what.as_fd(), PollFlags::POLLIN)];
+    let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::ZERO);
+    match poll(&mut ends, timeout) {
+        Ok(count) => Ok(count > 0),
+        Err(nix::errno::Errno::EINTR) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}

@@ -1,0 +1,24 @@
+//! One process, and what it starts, shut in namespaces: it sees what its plan names and nothing else of the machine.
+//!
+//! Needs no root. [`launch`] starts the running binary anew with a hidden first argument, [`ENTRY`]; the binary's `main`
+//! must then call [`sandbox_main`] before anything else.
+
+mod child;
+mod failure;
+mod filter;
+mod identity;
+mod launch;
+mod plan;
+mod root;
+
+pub use identity::choose as choose_identity;
+pub use launch::{Running, Stop, launch};
+pub use plan::{Bind, End, Identity, Plan, Process, Report};
+
+/// The hidden first argument.
+pub const ENTRY: &str = "__sandbox";
+
+/// What `main` calls when its first argument is [`ENTRY`]. Never returns.
+pub fn sandbox_main() -> ! {
+    child::main()
+}
