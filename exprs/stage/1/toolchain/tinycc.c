@@ -68,6 +68,23 @@ static void patch_default_linkage(void)
     replace("libtcc.c", "    s->gnu_ext = 1;\n", "    s->static_link = 1;\n    s->gnu_ext = 1;\n");
 }
 
+/* A long double became an integer by way of double, and so was rounded: 268435455.99999999998L to 268435456. Call libtcc1 as for unsigned long. */
+static void patch_long_double_to_integer(void)
+{
+    replace("tcctok.h", "#if defined TCC_TARGET_I386 || defined TCC_TARGET_X86_64\n     DEF(TOK_alloca",
+            "#if defined TCC_TARGET_X86_64\n     DEF(TOK___fixxfdi, \"__fixxfdi\")\n#endif\n\n"
+            "#if defined TCC_TARGET_I386 || defined TCC_TARGET_X86_64\n     DEF(TOK_alloca");
+    replace("tccgen.c", "        PUT_R_RET(vtop, t);\n    } else {\n        gen_cvt_ftoi(t);\n",
+            "        PUT_R_RET(vtop, t);\n"
+            "    } else if ((vtop->type.t & VT_BTYPE) == VT_LDOUBLE) {\n"
+            "        vpush_global_sym(&func_old_type, TOK___fixxfdi);\n"
+            "        vrott(2);\n"
+            "        gfunc_call(1);\n"
+            "        vpushi(0);\n"
+            "        PUT_R_RET(vtop, t);\n"
+            "    } else {\n        gen_cvt_ftoi(t);\n");
+}
+
 void tinycc_prepare(const char *home, const char *musl)
 {
     patch_aliases();
@@ -75,6 +92,7 @@ void tinycc_prepare(const char *home, const char *musl)
     patch_output();
     patch_runtime();
     patch_default_linkage();
+    patch_long_double_to_integer();
     write_file("config.h",
                LINES("#define TCC_VERSION \"0.9.27\"",
                      "#define CONFIG_TCC_STATIC 1",  /* no dlopen */
