@@ -6,6 +6,8 @@
 
 use bstr::BStr;
 
+use super::CursedOr;
+
 /// Byte offset into the source text. A file is at most 4 GiB.
 pub type Pos = u32;
 
@@ -22,6 +24,8 @@ pub struct Ast<'a> {
     pub root: &'a Expr<'a>,
     /// The text of every identifier and static attribute name, each once.
     pub names: Vec<&'a BStr>,
+    /// What Nix warns of while parsing, in the order of the source.
+    pub warnings: Vec<CursedOr>,
 }
 
 /// An expression. `pos` fields are what Nix's `getPos()` gives for the same expression, since traces print them.
@@ -73,7 +77,14 @@ pub enum Expr<'a> {
     Negate { pos: Pos, operand: &'a Expr<'a> },
     /// `a + b`. `left_start` and `right_start` are where the operands' texts begin (parentheses included): Nix reports
     /// operands of `+` there, not at the operands' own positions.
-    Binary { pos: Pos, left_start: Pos, right_start: Pos, op: BinaryOp, left: &'a Expr<'a>, right: &'a Expr<'a> },
+    Binary {
+        pos: Pos,
+        left_start: Pos,
+        right_start: Pos,
+        op: BinaryOp,
+        left: &'a Expr<'a>,
+        right: &'a Expr<'a>,
+    },
 }
 
 /// The operators between two operands.
