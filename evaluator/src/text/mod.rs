@@ -1,0 +1,5 @@
+//! Text in and out, for the builtins: regular expressions, versions, numbers, JSON, TOML, XML and printed values.
+//!
+//! All of it works on byte strings and knows nothing of values, so each part is tested on its own.
+
+pub mod regex;
