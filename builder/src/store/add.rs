@@ -1,0 +1,209 @@
+//! Adding files to the store that no build made: sources, texts and derivations.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use zeval_model::derivation::Instantiated;
+use zeval_model::ingest::{hash_nar_of_path, hash_path};
+use zeval_model::store_path::References;
+use zeval_model::tree::{self, Filter, Modes, Walker, everything};
+use zeval_model::{Algorithm, ContentAddress, ContentMethod, Hash, StorePath, nar};
+
+use super::{IoContext, PathInfo, Store, StoreError, now, seal};
+use crate::cancel::Cancellation;
+
+impl Store {
+    /// Adds a text that may refer to `references`, as `builtins.toFile` does. References must be valid.
+    pub fn add_text(
+        &self,
+        name: &str,
+        text: &[u8],
+        references: &BTreeSet<StorePath>,
+    ) -> Result<StorePath, StoreError> {
+        let address = ContentAddress { method: ContentMethod::Text, hash: Hash::of(Algorithm::Sha256, text) };
+        let references = References { others: references.clone(), self_reference: false };
+        let path = address.store_path(name, &references)?;
+        if !self.is_valid(&path)? {
+            let info = self.write_text(&path, text, references.others, address)?;
+            self.register(&[info], &[])?;
+        }
+        Ok(path)
+    }
+
+    /// Adds derivations, inputs before those that use them, in one transaction.
+    pub fn write_derivations(&self, derivations: &[Instantiated]) -> Result<(), StoreError> {
+        let mut infos = Vec::new();
+        for derivation in derivations {
+            if self.is_valid(&derivation.path)? {
+                continue;
+            }
+            let read = zeval_model::Derivation::parse_aterm(&derivation.aterm, derivation.path.derivation_name()?)?;
+            let hash = Hash::of(Algorithm::Sha256, &derivation.aterm);
+            let address = ContentAddress { method: ContentMethod::Text, hash };
+            infos.push(self.write_text(&derivation.path, &derivation.aterm, read.references().others, address)?);
+        }
+        self.register(&infos, &[])
+    }
+
+    /// Puts a text in place; writing the same text twice at once does no harm, so this takes no lock.
+    fn write_text(
+        &self,
+        path: &StorePath,
+        text: &[u8],
+        references: BTreeSet<StorePath>,
+        address: ContentAddress,
+    ) -> Result<PathInfo, StoreError> {
+        let made = self.session.fresh();
+        let mut file = create_read_only(&made).doing("make", &made)?;
+        file.write_all(text).doing("write", &made)?;
+        drop(file);
+        self.move_into_place(&made, path)?;
+        let (nar_hash, nar_size) = hash_nar_of_text(text);
+        let path = path.clone();
+        let content_address = Some(address);
+        Ok(PathInfo { path, nar_hash, nar_size, references, deriver: None, registered: now(), content_address })
+    }
+
+    /// Adds the files at `source` as they are, without references.
+    pub fn add_path(
+        &self,
+        name: &str,
+        source: &Path,
+        method: ContentMethod,
+        algorithm: Algorithm,
+    ) -> Result<StorePath, StoreError> {
+        let hash = hash_path(source, method, algorithm)?;
+        let path = ContentAddress { method, hash }.store_path(name, &References::none())?;
+        if self.is_valid(&path)? {
+            return Ok(path);
+        }
+        self.copy_path(name, source, method, algorithm, &mut everything)
+    }
+
+    /// Adds those of the files at `source` that `filter` lets pass. The filter is asked once a file, valid or not.
+    pub fn add_path_filtered<'a>(
+        &self,
+        name: &str,
+        source: &Path,
+        method: ContentMethod,
+        algorithm: Algorithm,
+        filter: &'a mut Filter<'a>,
+    ) -> Result<StorePath, StoreError> {
+        self.copy_path(name, source, method, algorithm, filter)
+    }
+
+    /// Adds the contents of a NAR, without references.
+    pub fn add_nar(
+        &self,
+        name: &str,
+        archive: impl Read,
+        method: ContentMethod,
+        algorithm: Algorithm,
+    ) -> Result<StorePath, StoreError> {
+        let made = self.temporary_folder()?;
+        let copy = made.path().join("0");
+        nar::restore(archive, &copy, Modes::Store)?;
+        self.adopt(name, &copy, method, algorithm)
+    }
+
+    fn copy_path<'a>(
+        &self,
+        name: &str,
+        source: &Path,
+        method: ContentMethod,
+        algorithm: Algorithm,
+        filter: &'a mut Filter<'a>,
+    ) -> Result<StorePath, StoreError> {
+        let made = self.temporary_folder()?;
+        let copy = made.path().join("0");
+        match method {
+            // Only the bytes count, and so only they are kept.
+            ContentMethod::Flat | ContentMethod::Text => {
+                let mut to = create_read_only(&copy).doing("make", &copy)?;
+                let mut from = File::open(source).doing("open", source)?;
+                io::copy(&mut from, &mut to).doing("copy", source)?;
+            }
+            ContentMethod::Nar | ContentMethod::Git => {
+                tree::restore(&mut Walker::new(source, filter), &copy, Modes::Store)?;
+            }
+        }
+        self.adopt(name, &copy, method, algorithm)
+    }
+
+    /// Makes what was copied to `copy` a store path. Hashes the copy, since the original may have changed meanwhile.
+    fn adopt(
+        &self,
+        name: &str,
+        copy: &Path,
+        method: ContentMethod,
+        algorithm: Algorithm,
+    ) -> Result<StorePath, StoreError> {
+        let (nar_hash, nar_size) = hash_nar_of_path(copy, Algorithm::Sha256)?;
+        let hash = match (method, algorithm) {
+            (ContentMethod::Nar, Algorithm::Sha256) => nar_hash,
+            _ => hash_path(copy, method, algorithm)?,
+        };
+        let address = ContentAddress { method, hash };
+        let path = address.store_path(name, &References::none())?;
+        let _lock = self.lock(&path, &Cancellation::new(), || ())?;
+        if self.is_valid(&path)? {
+            return Ok(path);
+        }
+        self.move_into_place(copy, &path)?;
+        let info = PathInfo {
+            path: path.clone(),
+            nar_hash,
+            nar_size,
+            references: BTreeSet::new(),
+            deriver: None,
+            registered: now(),
+            content_address: Some(address),
+        };
+        self.register(&[info], &[])?;
+        Ok(path)
+    }
+
+    /// Renames `made`, on the store's file system, to the place of `path`, which is not valid, and gives it its final
+    /// metadata. Whoever calls this holds the lock of `path`, or moves a file that every other one would make the same.
+    pub(crate) fn move_into_place(&self, made: &Path, path: &StorePath) -> Result<(), StoreError> {
+        let place = self.physical(path);
+        let kind = fs::symlink_metadata(made).doing("look at", made)?;
+        if kind.is_dir() {
+            // A folder that may not be written may not be moved to another one.
+            fs::set_permissions(made, Permissions::from_mode(0o755)).doing("make writable", made)?;
+        }
+        if let Ok(present) = fs::symlink_metadata(&place)
+            && (kind.is_dir() || present.is_dir())
+        {
+            super::remove_tree(&place).doing("remove what a crash left at", &place)?;
+        }
+        fs::rename(made, &place).doing("move to the store", &place)?;
+        seal(&place).doing("seal", &place)
+    }
+}
+
+fn create_read_only(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(path)?;
+    // Whatever the umask is.
+    file.set_permissions(Permissions::from_mode(0o444))?;
+    Ok(file)
+}
+
+/// The hash and size of the NAR of a file that is not executable.
+fn hash_nar_of_text(text: &[u8]) -> (Hash, u64) {
+    fn string(archive: &mut Vec<u8>, text: &[u8]) {
+        archive.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        archive.extend_from_slice(text);
+        archive.resize(archive.len().next_multiple_of(8), 0);
+    }
+    let mut archive = Vec::with_capacity(text.len() + 128);
+    for word in [nar::MAGIC, "(", "type", "regular", "contents"] {
+        string(&mut archive, word.as_bytes());
+    }
+    string(&mut archive, text);
+    string(&mut archive, b")");
+    (Hash::of(Algorithm::Sha256, &archive), archive.len() as u64)
+}

@@ -1,0 +1,353 @@
+//! What is valid, refers to what and was built to what: the store's SQLite database.
+//!
+//! Writes are short transactions that take the write lock at their start, so that they wait for each other and never
+//! fail for being late. The journal is a WAL without a sync a commit: after a power cut the last commits may be missing
+//! but what is there is whole. That the files of a valid path are on disk is recorded apart, see [`Database::sync`].
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use zeval_model::{Hash, StorePath};
+
+use super::error::StoreError;
+use super::info::{PathInfo, Realisation};
+
+const SCHEMA: &str = include_str!("schema.sql");
+const SCHEMA_VERSION: i64 = 1;
+
+/// Longer than any transaction of a sane process; a stopped one must not make others fail.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// One connection, for use by several threads in turn.
+#[derive(Debug)]
+pub struct Database {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+    /// Names the boot of the kernel that we run under.
+    boot: String,
+}
+
+type Answer<T> = Result<T, StoreError>;
+
+impl Database {
+    /// Opens the database at `path`, making it first if need be; the caller sees to it that nobody else does so at once.
+    pub fn open(path: &Path, boot: String) -> Answer<Database> {
+        let failed = |action| move |source| StoreError::Database { action, path: path.to_owned(), source };
+        let mut connection = Connection::open(path).map_err(failed("open"))?;
+        set_up(&mut connection).map_err(failed("set up"))?;
+        let found = migrate(&mut connection).map_err(failed("make the tables"))?;
+        if found > SCHEMA_VERSION {
+            return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: SCHEMA_VERSION });
+        }
+        Ok(Database { path: path.to_owned(), connection: Mutex::new(connection), boot })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A transaction that a panic cut off was rolled back.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, action: &'static str, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Answer<T> {
+        query(&self.lock()).map_err(|source| self.failed(action, source))
+    }
+
+    fn failed(&self, action: &'static str, source: rusqlite::Error) -> StoreError {
+        StoreError::Database { action, path: self.path.clone(), source }
+    }
+
+    fn write<T>(&self, action: &'static str, change: impl FnOnce(&Transaction<'_>) -> Answer<T>) -> Answer<T> {
+        let mut connection = self.lock();
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|source| self.failed(action, source))?;
+        let result = change(&transaction)?;
+        transaction.commit().map_err(|source| self.failed(action, source))?;
+        Ok(result)
+    }
+
+    pub fn is_valid(&self, path: &StorePath) -> Answer<bool> {
+        self.read("look up a path", |connection| {
+            connection.prepare_cached("SELECT 1 FROM path WHERE base_name = ?")?.exists([path.base_name()])
+        })
+    }
+
+    pub fn info(&self, path: &StorePath) -> Answer<Option<PathInfo>> {
+        let found = self.read("look up a path", |connection| {
+            let row = connection
+                .prepare_cached(
+                    "SELECT id, nar_hash, nar_size, registered, deriver, content_address FROM path WHERE base_name = ?",
+                )?
+                .query_row([path.base_name()], InfoRow::read)
+                .optional()?;
+            let Some(row) = row else { return Ok(None) };
+            let mut query = connection.prepare_cached(
+                "SELECT base_name FROM reference JOIN path ON path.id = reference.reference WHERE referrer = ?",
+            )?;
+            let references = query.query_map([row.id], text)?.collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(Some((row, references)))
+        })?;
+        found.map(|(row, references)| row.into_info(path, references)).transpose()
+    }
+
+    /// Everything that `paths` refer to, directly or not, themselves included. None of them need be valid; those that are
+    /// not are left out.
+    pub fn closure(&self, paths: &BTreeSet<StorePath>) -> Answer<BTreeSet<StorePath>> {
+        let names: Vec<&str> = paths.iter().map(StorePath::base_name).collect();
+        let names = serde_json::to_string(&names).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let found = self.read("walk a closure", |connection| {
+            connection
+                .prepare_cached(
+                    "WITH RECURSIVE closure (id) AS (
+                        SELECT path.id FROM json_each(?) JOIN path ON base_name = value
+                        UNION SELECT reference FROM reference JOIN closure ON referrer = id)
+                     SELECT base_name FROM closure JOIN path USING (id)",
+                )?
+                .query_map([names], text)?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        found.iter().map(|name| parse(name)).collect()
+    }
+
+    /// The valid paths that refer to `path`, other than itself.
+    pub fn referrers(&self, path: &StorePath) -> Answer<BTreeSet<StorePath>> {
+        let found = self.read("look up referrers", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT referrer.base_name FROM path JOIN reference ON reference = path.id
+                     JOIN path AS referrer ON referrer.id = reference.referrer
+                     WHERE path.base_name = ? AND referrer.id != path.id",
+                )?
+                .query_map([path.base_name()], text)?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        found.iter().map(|name| parse(name)).collect()
+    }
+
+    pub fn all_valid(&self) -> Answer<BTreeSet<StorePath>> {
+        let found = self.read("list the paths", |connection| {
+            connection
+                .prepare_cached("SELECT base_name FROM path")?
+                .query_map([], text)?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        found.iter().map(|name| parse(name)).collect()
+    }
+
+    /// Makes paths valid, and records realisations, all or nothing. References must be valid or among `infos`; paths that
+    /// are valid already stay as they are.
+    pub fn register(&self, infos: &[PathInfo], realisations: &[Realisation]) -> Answer<()> {
+        let action = "register paths";
+        self.write(action, |transaction| {
+            let failed = |source| self.failed(action, source);
+            let mut fresh = Vec::new();
+            for info in infos {
+                if let Some(id) = insert_path(transaction, info, &self.boot).map_err(failed)? {
+                    fresh.push((id, info));
+                }
+            }
+            for (id, info) in fresh {
+                for reference in &info.references {
+                    if !insert_reference(transaction, id, reference).map_err(failed)? {
+                        let (path, reference) = (info.path.clone(), reference.clone());
+                        return Err(StoreError::MissingReference { path, reference });
+                    }
+                }
+            }
+            realisations.iter().try_for_each(|realisation| insert_realisation(transaction, realisation)).map_err(failed)
+        })
+    }
+
+    /// The path that `output` of `drv` was built to, if that path is still valid.
+    pub fn realisation(&self, drv: &StorePath, output: &str) -> Answer<Option<StorePath>> {
+        let found = self.read("look up a realisation", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT realisation.path FROM realisation JOIN path ON base_name = realisation.path
+                     WHERE derivation = ? AND output = ?",
+                )?
+                .query_row([drv.base_name(), output], text)
+                .optional()
+        })?;
+        found.map(|name| parse(&name)).transpose()
+    }
+
+    /// Paths whose files may have been lost with the kernel that wrote them.
+    pub fn doubtful(&self) -> Answer<Vec<StorePath>> {
+        let found = self.read("look for unsynced paths", |connection| {
+            connection
+                .prepare_cached("SELECT base_name FROM path WHERE unsynced IS NOT NULL AND unsynced != ? ORDER BY id")?
+                .query_map([&self.boot], text)?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        found.iter().map(|name| parse(name)).collect()
+    }
+
+    /// Records that `path`, once doubtful, is whole; its files are now as safe as those that we write.
+    pub fn trust(&self, path: &StorePath) -> Answer<()> {
+        self.write("mark a path", |transaction| {
+            let mut statement = transaction
+                .prepare_cached("UPDATE path SET unsynced = ? WHERE base_name = ?")
+                .map_err(|source| self.failed("mark a path", source))?;
+            statement
+                .execute([&self.boot, path.base_name()])
+                .map(drop)
+                .map_err(|source| self.failed("mark a path", source))
+        })
+    }
+
+    /// Makes `path` and all that refer to it invalid and gives them, referrers first.
+    pub fn invalidate(&self, path: &StorePath) -> Answer<Vec<StorePath>> {
+        let action = "make a path invalid";
+        let names = self.write(action, |transaction| {
+            remove_with_referrers(transaction, path).map_err(|source| self.failed(action, source))
+        })?;
+        names.iter().map(|name| parse(name)).collect()
+    }
+
+    /// Calls `flush`, which must bring all files of the store to disk, and records that everything registered before is
+    /// there. Does nothing if nothing was registered.
+    pub fn sync(&self, flush: impl FnOnce() -> Answer<()>) -> Answer<()> {
+        let last = self.read("look for unsynced paths", |connection| {
+            connection
+                .prepare_cached("SELECT max(id) FROM path WHERE unsynced = ?")?
+                .query_row([&self.boot], |row| row.get::<_, Option<i64>>(0))
+        })?;
+        let Some(last) = last else { return Ok(()) };
+        flush()?;
+        let action = "mark synced paths";
+        self.write(action, |transaction| {
+            let mut statement = transaction
+                .prepare_cached("UPDATE path SET unsynced = NULL WHERE unsynced = ? AND id <= ?")
+                .map_err(|source| self.failed(action, source))?;
+            statement.execute(params![self.boot, last]).map(drop).map_err(|source| self.failed(action, source))
+        })
+    }
+}
+
+fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+}
+
+/// Makes the tables if there are none; gives the schema's version.
+fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
+    let version = |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    if version(connection)? == 0 {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+        if version(&transaction)? == 0 {
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        transaction.commit()?;
+    }
+    version(connection)
+}
+
+/// The new row's id, or nothing if the path was valid already.
+fn insert_path(connection: &Connection, info: &PathInfo, boot: &str) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached(
+            "INSERT INTO path (base_name, nar_hash, nar_size, registered, deriver, content_address, unsynced)
+             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (base_name) DO NOTHING RETURNING id",
+        )?
+        .query_row(
+            params![
+                info.path.base_name(),
+                info.nar_hash.to_prefixed_base16(),
+                info.nar_size.cast_signed(),
+                info.registered,
+                info.deriver.as_ref().map(StorePath::base_name),
+                info.content_address.map(|address| address.to_string()),
+                boot,
+            ],
+            |row| row.get(0),
+        )
+        .optional()
+}
+
+/// Whether `reference` is valid, so that it could be inserted.
+fn insert_reference(connection: &Connection, referrer: i64, reference: &StorePath) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("INSERT INTO reference (referrer, reference) SELECT ?, id FROM path WHERE base_name = ?")?
+        .execute(params![referrer, reference.base_name()])
+        .map(|count| count > 0)
+}
+
+fn insert_realisation(connection: &Connection, realisation: &Realisation) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO realisation (derivation, output, path) VALUES (?, ?, ?)
+             ON CONFLICT (derivation, output) DO UPDATE SET path = excluded.path",
+        )?
+        .execute([realisation.drv.base_name(), &realisation.output, realisation.path.base_name()])
+        .map(drop)
+}
+
+fn remove_with_referrers(connection: &Connection, path: &StorePath) -> rusqlite::Result<Vec<String>> {
+    let mut query = connection.prepare_cached(
+        "WITH RECURSIVE lost (id) AS (
+            SELECT id FROM path WHERE base_name = ?
+            UNION SELECT referrer FROM reference JOIN lost ON reference = id)
+         SELECT id, base_name FROM lost JOIN path USING (id) ORDER BY id DESC",
+    )?;
+    let lost = query
+        .query_map([path.base_name()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    for (id, _) in &lost {
+        connection.prepare_cached("DELETE FROM reference WHERE referrer = ?")?.execute([id])?;
+    }
+    for (id, _) in &lost {
+        connection.prepare_cached("DELETE FROM path WHERE id = ?")?.execute([id])?;
+    }
+    Ok(lost.into_iter().map(|(_, name)| name).collect())
+}
+
+fn text(row: &Row<'_>) -> rusqlite::Result<String> {
+    row.get(0)
+}
+
+fn parse(base_name: &str) -> Answer<StorePath> {
+    Ok(StorePath::from_base_name(base_name)?)
+}
+
+struct InfoRow {
+    id: i64,
+    nar_hash: String,
+    nar_size: i64,
+    registered: i64,
+    deriver: Option<String>,
+    content_address: Option<String>,
+}
+
+impl InfoRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<InfoRow> {
+        Ok(InfoRow {
+            id: row.get(0)?,
+            nar_hash: row.get(1)?,
+            nar_size: row.get(2)?,
+            registered: row.get(3)?,
+            deriver: row.get(4)?,
+            content_address: row.get(5)?,
+        })
+    }
+
+    fn into_info(self, path: &StorePath, references: Vec<String>) -> Answer<PathInfo> {
+        let corrupt = |what: String| StoreError::Corrupt(format!("{what}, of '{path}'"));
+        let address = self.content_address.map(|text| text.parse().map_err(|error| corrupt(format!("{error}"))));
+        Ok(PathInfo {
+            path: path.clone(),
+            nar_hash: Hash::parse_prefixed(&self.nar_hash).map_err(|error| corrupt(error.to_string()))?,
+            nar_size: self.nar_size.cast_unsigned(),
+            references: references.iter().map(|name| parse(name)).collect::<Answer<_>>()?,
+            deriver: self.deriver.as_deref().map(parse).transpose()?,
+            registered: self.registered,
+            content_address: address.transpose()?,
+        })
+    }
+}

@@ -1,0 +1,76 @@
+//! Where a store keeps what.
+
+use std::path::{Path, PathBuf};
+
+use zeval_model::StorePath;
+
+/// The folders and files of one physical store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    store: PathBuf,
+    state: PathBuf,
+}
+
+impl Layout {
+    /// The store rooted at `dir`; for `/` the logical and the physical store are one.
+    pub fn new(dir: &Path) -> Layout {
+        if dir == Path::new("/") {
+            return Layout { store: PathBuf::from(zeval_model::STORE_DIR), state: PathBuf::from("/nix/var/zeval") };
+        }
+        Layout { store: dir.join("store"), state: dir.to_owned() }
+    }
+
+    /// The folder of the store paths.
+    pub fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// The folder of all the rest.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Where the files of `path` are.
+    pub fn physical(&self, path: &StorePath) -> PathBuf {
+        self.store.join(path.base_name())
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.state.join("db.sqlite")
+    }
+
+    pub fn logs(&self) -> PathBuf {
+        self.state.join("log")
+    }
+
+    pub fn locks(&self) -> PathBuf {
+        self.state.join("locks")
+    }
+
+    /// What is being made; on the file system of the store, so that it gets there by a rename.
+    pub fn temporary(&self) -> PathBuf {
+        self.state.join("tmp")
+    }
+
+    pub fn roots(&self) -> PathBuf {
+        self.state.join("roots")
+    }
+
+    /// Build folders and outputs that were kept for a person to look at.
+    pub fn kept(&self) -> PathBuf {
+        self.state.join("kept")
+    }
+
+    /// Every folder that must exist.
+    pub fn folders(&self) -> [PathBuf; 7] {
+        [
+            self.store.clone(),
+            self.state.clone(),
+            self.logs(),
+            self.locks(),
+            self.temporary(),
+            self.roots(),
+            self.kept(),
+        ]
+    }
+}

@@ -1,0 +1,169 @@
+//! The physical store: a folder the user may write that holds what `/nix/store` names, and a database of what is valid.
+//!
+//! Any number of threads and processes use one store at once. What is made goes to a temporary folder first, is renamed
+//! to its place and then registered; whatever is in place but not registered is garbage and may be replaced by the one
+//! who holds the path's lock. Files are not synced one by one: a path registered since the last [`Store::sync`] carries
+//! the name of the kernel's boot, and is verified by its hash before anyone trusts it under another boot.
+
+mod add;
+mod database;
+mod error;
+mod info;
+mod layout;
+mod lock;
+mod logs;
+mod recover;
+mod roots;
+mod session;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use zeval_model::derivation::DerivationError;
+use zeval_model::{Derivation, StorePath};
+
+use crate::cancel::Cancellation;
+use database::Database;
+pub use error::{IoContext, StoreError};
+pub use info::{PathInfo, Realisation};
+pub use layout::Layout;
+pub use lock::FileLock;
+pub use logs::LogWriter;
+pub use session::TemporaryFolder;
+pub use tree::{SpecialFile, canonicalise, remove as remove_tree, seal};
+
+/// A store, open.
+#[derive(Debug)]
+pub struct Store {
+    layout: Layout,
+    database: Database,
+    session: session::Session,
+}
+
+impl Store {
+    /// Opens the store rooted at `dir`, making it if it is not there and mending what a crash left behind.
+    pub fn open(dir: &Path) -> Result<Store, StoreError> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Store::open_under_boot(dir, boot.trim())
+    }
+
+    /// As [`Store::open`], with the name of the kernel's boot: for tests, which cannot cut the power.
+    pub fn open_under_boot(dir: &Path, boot: &str) -> Result<Store, StoreError> {
+        let dir = std::path::absolute(dir).doing("find", dir)?;
+        let layout = Layout::new(&dir);
+        for folder in layout.folders() {
+            DirBuilder::new().recursive(true).mode(0o755).create(&folder).doing("make the folder", &folder)?;
+        }
+        let locks = layout.locks();
+        let opening = FileLock::acquire(&locks.join("open.lock"), &Cancellation::new(), || ());
+        let opening = opening.doing("lock", &locks)?;
+        let temporary = layout.temporary();
+        let session = session::Session::start(&temporary).doing("make a folder in", &temporary)?;
+        let database = Database::open(&layout.database(), boot.to_owned())?;
+        let store = Store { layout, database, session };
+        store.recover()?;
+        drop(opening);
+        Ok(store)
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Where the files of `path` are.
+    pub fn physical(&self, path: &StorePath) -> PathBuf {
+        self.layout.physical(path)
+    }
+
+    pub fn is_valid(&self, path: &StorePath) -> Result<bool, StoreError> {
+        self.database.is_valid(path)
+    }
+
+    pub fn info(&self, path: &StorePath) -> Result<Option<PathInfo>, StoreError> {
+        self.database.info(path)
+    }
+
+    /// As [`Store::info`], where a path that is not valid is an error.
+    pub fn require(&self, path: &StorePath) -> Result<PathInfo, StoreError> {
+        self.info(path)?.ok_or_else(|| StoreError::NotValid(path.clone()))
+    }
+
+    /// Everything that `paths` refer to, directly or not, themselves included; what is not valid is left out.
+    pub fn closure(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, StoreError> {
+        self.database.closure(paths)
+    }
+
+    /// The valid paths that refer to `path`, other than itself.
+    pub fn referrers(&self, path: &StorePath) -> Result<BTreeSet<StorePath>, StoreError> {
+        self.database.referrers(path)
+    }
+
+    pub fn all_valid(&self) -> Result<BTreeSet<StorePath>, StoreError> {
+        self.database.all_valid()
+    }
+
+    /// The path that `output` of the derivation `drv` was built to, if it was and that path is still valid.
+    pub fn realisation(&self, drv: &StorePath, output: &str) -> Result<Option<StorePath>, StoreError> {
+        self.database.realisation(drv, output)
+    }
+
+    /// Makes paths that are in place valid, and records realisations, all or nothing.
+    pub fn register(&self, infos: &[PathInfo], realisations: &[Realisation]) -> Result<(), StoreError> {
+        if infos.is_empty() && realisations.is_empty() {
+            return Ok(());
+        }
+        self.database.register(infos, realisations)
+    }
+
+    /// Reads the derivation at `path`, which must be valid.
+    pub fn derivation(&self, path: &StorePath) -> Result<Derivation, StoreError> {
+        let name = path.derivation_name()?;
+        let file = self.physical(path);
+        let text = fs::read(&file).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => StoreError::NotValid(path.clone()),
+            _ => StoreError::Io { action: "read", path: file, source: error },
+        })?;
+        Ok(Derivation::parse_aterm(&text, name)?)
+    }
+
+    /// As [`Store::derivation`], with the error that the model's readers of derivations give.
+    pub fn read_derivation(&self, path: &StorePath) -> Result<Derivation, DerivationError> {
+        self.derivation(path).map_err(|error| DerivationError::Read { path: path.clone(), source: Box::new(error) })
+    }
+
+    /// Waits for the lock of `path`; `waiting` is called once if another one holds it.
+    pub fn lock(
+        &self,
+        path: &StorePath,
+        cancellation: &Cancellation,
+        waiting: impl FnOnce(),
+    ) -> Result<FileLock, StoreError> {
+        let file = self.layout.locks().join(format!("{}.lock", path.base_name()));
+        FileLock::acquire(&file, cancellation, waiting).doing("lock", &file)?.ok_or(StoreError::Cancelled)
+    }
+
+    /// An empty folder on the store's file system, removed when dropped or, if we are killed, by whoever comes next.
+    pub fn temporary_folder(&self) -> Result<TemporaryFolder, StoreError> {
+        self.session.folder().doing("make a folder in", &self.layout.temporary())
+    }
+
+    /// Brings everything registered so far to disk. Worth calling at the end of a piece of work: what is not synced when
+    /// the power fails is verified at the next start, and made again if it suffered.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.database.sync(|| {
+            let folder = self.layout.store();
+            let open = File::open(folder).doing("open", folder)?;
+            nix::unistd::syncfs(open).doing("sync", folder)
+        })
+    }
+}
+
+/// Now, in seconds since 1970.
+pub fn now() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    elapsed.as_secs().cast_signed()
+}
