@@ -3,8 +3,12 @@
 pub mod content_address;
 pub mod derivation;
 pub mod encoding;
+pub mod git;
 pub mod hash;
+pub mod ingest;
+pub mod nar;
 pub mod store_path;
+pub mod tree;
 
 pub use content_address::{ContentAddress, ContentMethod};
 pub use derivation::{Derivation, InputOutputs, Output};

@@ -1,5 +1,7 @@
 //! The derivations that Nix 2.34.8 made of tests/data/drv/source.nix: text, paths, hashes and JSON, to the byte.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
