@@ -1,0 +1,17 @@
+//! Fetches a file from the first of several addresses that has what is wanted.
+
+mod apt;
+mod builtin;
+mod error;
+mod http;
+pub mod mirrors;
+mod partial;
+mod proxy;
+mod receive;
+mod roots;
+mod transfer;
+
+pub use builtin::{Error, run};
+pub use error::{Attempt, FetchError, Reason, WrongHash};
+pub use mirrors::Mirrors;
+pub use transfer::{Fetched, Transfer};
