@@ -83,7 +83,19 @@ static const List *keep(const List *command)
     return kept;
 }
 
-void start(const List *command)
+/* In the child: become the command, with standard output in the file `output` unless that is NULL. */
+static void become(const List *command, const char *output)
+{
+    if (output) {
+        long descriptor = sys_open(output, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+        if (descriptor < 0 || sys_redirect(descriptor, STDOUT) < 0)
+            FAIL("cannot write ", output);
+    }
+    sys_execute(command->items[0], command->items, environment);
+    FAIL("cannot execute ", command->items[0]);
+}
+
+static void start_into(const List *command, const char *output)
 {
     long id;
     while (running_count >= cores)
@@ -91,13 +103,13 @@ void start(const List *command)
     id = sys_fork();
     if (id < 0)
         FAIL("cannot fork: error ", number(-id));
-    if (id == 0) {
-        sys_execute(command->items[0], command->items, environment);
-        FAIL("cannot execute ", command->items[0]);
-    }
+    if (id == 0)
+        become(command, output);
     running[running_count].id = id;
     running[running_count++].command = keep(command);
 }
+
+void start(const List *command) { start_into(command, NULL); }
 
 void finish(void)
 {
@@ -105,9 +117,11 @@ void finish(void)
         wait_for_one();
 }
 
-void run(const List *command)
+void run_into(const List *command, const char *path)
 {
     finish();
-    start(command);
+    start_into(command, path);
     finish();
 }
+
+void run(const List *command) { run_into(command, NULL); }

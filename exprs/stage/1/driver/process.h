@@ -9,6 +9,7 @@ const char *variable(const char *name);   /* of the environment; ends the driver
 
 void enter(const char *folder);           /* make it the working folder */
 void run(const List *command);            /* and wait; ends the driver if it fails */
+void run_into(const List *command, const char *path); /* and wait, with the standard output in a file */
 void start(const List *command);          /* run at the side, waiting for a free core first */
 void finish(void);                        /* wait for all that were started; ends the driver if one failed */
 
