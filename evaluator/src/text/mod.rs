@@ -2,4 +2,6 @@
 //!
 //! All of it works on byte strings and knows nothing of values, so each part is tested on its own.
 
+pub mod number;
 pub mod regex;
+pub mod version;
