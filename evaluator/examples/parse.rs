@@ -1,12 +1,16 @@
 //! Parses every `.nix` file under the given paths, says what fails and how fast it went.
 //!
-//! `cargo run --release -p zeval-evaluator --example parse -- [--print] PATH...`
+//! `cargo run --release -p zeval-evaluator --example parse -- PATH...`; with `--print FILE...` each file's expression, as
+//! `nix-instantiate --parse` has it
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bstr::ByteSlice;
 use bumpalo::Bump;
+use zeval_evaluator::syntax::print::PathBase;
 use zeval_evaluator::syntax::{self, ParseOptions};
 
 fn main() {
@@ -16,7 +20,11 @@ fn main() {
 
 fn run() {
     let mut files = Vec::new();
-    for path in std::env::args().skip(1) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|argument| argument == "--print") {
+        return arguments[1..].iter().for_each(|file| print(Path::new(file)));
+    }
+    for path in arguments {
         collect(Path::new(&path), &mut files);
     }
     let sources: Vec<_> = files.iter().map(|file| fs::read(file).expect("a readable file")).collect();
@@ -44,6 +52,19 @@ fn run() {
         files.len(),
         bytes as f64 / 1e6
     );
+}
+
+/// Prints a file's expression or its error, one line each.
+fn print(file: &Path) {
+    let source = fs::read(file).expect("a readable file");
+    let folder = file.parent().expect("a folder").as_os_str().as_encoded_bytes();
+    let base = PathBase { folder: folder.as_bstr(), home: b"/root".as_bstr() };
+    let mut line = match syntax::parse(&source, &Bump::new(), &ParseOptions::default()) {
+        Ok(ast) => syntax::print::expression(&ast, base),
+        Err(error) => format!("error@{} {error}", error.pos).into_bytes(),
+    };
+    line.push(b'\n');
+    std::io::stdout().write_all(&line).expect("an open standard output");
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) {

@@ -352,6 +352,17 @@ impl<'a> Lexer<'a> {
         Text { end, escaped }
     }
 
+    /// How long the escape is that stands at the offset, inside of `''`: `''$`, `'''`, `''\x`, or a `$` or `'` alone.
+    pub fn indented_escape(&self) -> Option<usize> {
+        match self.source[self.offset..] {
+            [b'\'', b'\'', b'$' | b'\'', ..] => Some(3),
+            [b'\'', b'\'', b'\\', _, ..] => Some(4),
+            [b'\'', b'\'', ..] => None,
+            [b'\'' | b'$', ..] => Some(1),
+            _ => None,
+        }
+    }
+
     /// The bytes of a path that go on at the offset after an interpolation or a trailing slash. They may be none.
     pub fn path_text(&mut self) -> usize {
         let start = self.offset;

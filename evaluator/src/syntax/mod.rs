@@ -1,16 +1,18 @@
 //! Text to tree: the lexer, the parser and the abstract syntax.
 
 pub mod ast;
+mod automaton;
 mod bindings;
 mod bytes;
 mod diagnose;
 pub mod error;
+mod grammar;
 mod lexer;
 mod names;
 mod parser;
 pub mod print;
 mod strings;
-pub mod token;
+mod token;
 
 use bumpalo::Bump;
 

@@ -77,6 +77,11 @@ impl<'a> Names<'a> {
     }
 
     /// The texts in the order of their numbers.
+    pub fn texts(&self) -> &[&'a BStr] {
+        &self.texts
+    }
+
+    /// The same, without the table.
     pub fn into_texts(self) -> Vec<&'a BStr> {
         self.texts
     }

@@ -104,6 +104,8 @@ pub enum TokenKind {
     Semicolon,
     /// `!`
     Bang,
+    /// `.`
+    Dot,
     /// `"`
     Quote,
     /// `(`
@@ -118,8 +120,6 @@ pub enum TokenKind {
     LeftBracket,
     /// `]`
     RightBracket,
-    /// `.`
-    Dot,
     /// `=`
     Assign,
     /// `,`
@@ -135,4 +135,74 @@ pub struct Token {
     pub start: Pos,
     /// Where it ends.
     pub end: Pos,
+}
+
+impl TokenKind {
+    /// All kinds in order, each with the name that Nix's errors call it by.
+    pub const NAMES: [(TokenKind, &'static str); 59] = [
+        (TokenKind::End, "end of file"),
+        (TokenKind::Invalid, "invalid token"),
+        (TokenKind::Identifier, "identifier"),
+        (TokenKind::StringText, "string"),
+        (TokenKind::IndentedText, "indented string"),
+        (TokenKind::Int, "integer"),
+        (TokenKind::Float, "floating-point literal"),
+        (TokenKind::Path, "path"),
+        (TokenKind::HomePath, "'~/…' path"),
+        (TokenKind::SearchPath, "'<…>' path"),
+        (TokenKind::PathEnd, "end of path"),
+        (TokenKind::Uri, "URI"),
+        (TokenKind::If, "'if'"),
+        (TokenKind::Then, "'then'"),
+        (TokenKind::Else, "'else'"),
+        (TokenKind::Assert, "'assert'"),
+        (TokenKind::With, "'with'"),
+        (TokenKind::Let, "'let'"),
+        (TokenKind::In, "'in'"),
+        (TokenKind::Rec, "'rec'"),
+        (TokenKind::Inherit, "'inherit'"),
+        (TokenKind::Equal, "'=='"),
+        (TokenKind::NotEqual, "'!='"),
+        (TokenKind::LessEqual, "'<='"),
+        (TokenKind::GreaterEqual, "'>='"),
+        (TokenKind::Update, "'//'"),
+        (TokenKind::Concat, "'++'"),
+        (TokenKind::And, "'&&'"),
+        (TokenKind::Or, "'||'"),
+        (TokenKind::Implies, "'->'"),
+        (TokenKind::OrKeyword, "'or'"),
+        (TokenKind::PipeFrom, "'<|'"),
+        (TokenKind::PipeInto, "'|>'"),
+        (TokenKind::DollarBrace, "'${'"),
+        (TokenKind::IndentedOpen, "start of an indented string"),
+        (TokenKind::IndentedClose, "end of an indented string"),
+        (TokenKind::Ellipsis, "'...'"),
+        (TokenKind::ReplBindings, "start of REPL bindings"),
+        (TokenKind::Less, "'<'"),
+        (TokenKind::Greater, "'>'"),
+        (TokenKind::Plus, "'+'"),
+        (TokenKind::Minus, "'-'"),
+        (TokenKind::Star, "'*'"),
+        (TokenKind::Slash, "'/'"),
+        (TokenKind::Question, "'?'"),
+        (TokenKind::Colon, "':'"),
+        (TokenKind::At, "'@'"),
+        (TokenKind::Semicolon, "';'"),
+        (TokenKind::Bang, "'!'"),
+        (TokenKind::Dot, "'.'"),
+        (TokenKind::Quote, "'\"'"),
+        (TokenKind::LeftParen, "'('"),
+        (TokenKind::RightParen, "')'"),
+        (TokenKind::LeftBrace, "'{'"),
+        (TokenKind::RightBrace, "'}'"),
+        (TokenKind::LeftBracket, "'['"),
+        (TokenKind::RightBracket, "']'"),
+        (TokenKind::Assign, "'='"),
+        (TokenKind::Comma, "','"),
+    ];
+
+    /// What Nix's errors call it.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize].1
+    }
 }

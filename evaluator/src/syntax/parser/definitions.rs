@@ -5,7 +5,7 @@ use bstr::{BString, ByteSlice};
 use super::literals::StringLike;
 use super::{Parse, Parser};
 use crate::syntax::MAX_DEPTH;
-use crate::syntax::ast::{AttrName, AttrValue, Expr, Name, Pos};
+use crate::syntax::ast::{AttrName, AttrValue, Expr, Pos};
 use crate::syntax::bindings::{Bindings, Duplicate};
 use crate::syntax::error::{SyntaxError, SyntaxErrorKind};
 use crate::syntax::print;
@@ -94,7 +94,7 @@ impl<'a> Parser<'a, '_> {
 
     #[cold]
     fn duplicate(&self, duplicate: &Duplicate<'a>) -> Box<SyntaxError> {
-        let path = print::attr_path(&duplicate.path, &|name: Name| self.names.text(name));
+        let path = print::attr_path(&duplicate.path, self.names.texts());
         let path = BString::from(path);
         self.error(duplicate.pos, SyntaxErrorKind::DuplicateAttribute { path, first: duplicate.first })
     }

@@ -141,17 +141,12 @@ impl<'a> Parser<'a, '_> {
     /// An escape at the lexer's offset, if there is one.
     fn indented_escape(&mut self) -> Parse<bool> {
         let start = self.lexer.offset();
-        let rest = &self.source[start..];
-        let (text, length): (&'a [u8], usize) = match rest {
-            [b'\'', b'\'', b'$', ..] => (b"$", 3),
-            [b'\'', b'\'', b'\'', ..] => (b"''", 3),
-            [b'\'', b'\'', b'\\', _, ..] => {
-                let text = Text { end: start + 4, escaped: true };
-                (self.literal(start + 2, text)?.as_bytes(), 4)
-            }
-            [b'\'', b'\'', ..] | [] => return Ok(false),
-            [b'$', ..] => (b"$", 1),
-            _ => (b"'", 1),
+        let Some(length) = self.lexer.indented_escape() else { return Ok(false) };
+        let text: &'a [u8] = match self.source[start..start + length] {
+            [_, _, b'$'] | [b'$'] => b"$",
+            [_, _, b'\''] => b"''",
+            [_] => b"'",
+            _ => self.literal(start + 2, Text { end: start + length, escaped: true })?,
         };
         self.indented.push(IndentedPart::Escape(text));
         self.lexer.set_offset(start + length);

@@ -22,6 +22,7 @@ use super::names::Names;
 use super::strings::IndentedPart;
 use super::token::{Token, TokenKind};
 use super::{CursedOr, MAX_DEPTH, ParseOptions};
+pub(super) use operand::is_call;
 use operators::Pending;
 
 /// An error is rare and large; a box keeps the results of all parsing functions small.
@@ -44,6 +45,8 @@ pub(super) struct Parser<'a, 'o> {
     names: Names<'a>,
     or: Name,
     depth: u32,
+    /// Definitions were asked for instead of an expression.
+    is_definitions: bool,
     bindings: BindingsPool<'a>,
     warnings: Vec<CursedOr>,
     /// Set by `f or` until it is known whether it stands where its meaning will change.
@@ -70,6 +73,7 @@ impl<'a, 'o> Parser<'a, 'o> {
             names,
             or,
             depth: 0,
+            is_definitions: false,
             bindings: BindingsPool::new(arena),
             warnings: Vec::new(),
             cursed_or: None,
@@ -91,7 +95,11 @@ impl<'a, 'o> Parser<'a, 'o> {
 
     /// Parses the whole text as definitions (`a = 1; inherit b;`), as a repl takes them.
     pub(super) fn definitions_only(mut self) -> Parse<Ast<'a>> {
+        self.is_definitions = true;
         self.advance();
+        if self.is(TokenKind::End) {
+            return Err(self.unexpected());
+        }
         let set = self.definitions(None)?;
         let root = self.arena.alloc(Expr::Attrs(self.bindings.close(set, super::ast::NO_POS, false)));
         self.finish(root)
@@ -166,7 +174,7 @@ impl<'a, 'o> Parser<'a, 'o> {
         if let Err(error) = self.check_token() {
             return error;
         }
-        Box::new(diagnose::syntax_error(self.source, self.token))
+        Box::new(diagnose::syntax_error(self.source, self.token, self.is_definitions))
     }
 
     /// Raises what Nix's lexer would have raised for the token.

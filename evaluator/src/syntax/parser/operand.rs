@@ -7,7 +7,7 @@ use crate::syntax::ast::{BinaryOp, Expr, NO_POS, Pos};
 use crate::syntax::token::{Token, TokenKind};
 
 /// Arguments are merged into one call up to this number, so that `((f a) b) c ...` does not take time by the square.
-pub(in crate::syntax) const MAX_MERGED_ARGUMENTS: usize = 255;
+const MAX_MERGED_ARGUMENTS: usize = 255;
 
 /// Whether an operand begins with such a token.
 fn begins_operand(kind: TokenKind) -> bool {
