@@ -7,6 +7,8 @@ use crate::content_address::ContentMethod;
 use crate::git;
 use crate::hash::{Algorithm, Hash, Hasher};
 use crate::nar;
+use crate::references::{Rewrites, RewritingSink};
+use crate::store_path::StorePath;
 use crate::tree::{Event, Filter, TreeError, TreeSource, Walker, everything};
 
 /// The hash of the files at `path`. Flat and text hash the bytes of a single regular file.
@@ -39,6 +41,19 @@ pub fn hash_nar(source: &mut dyn TreeSource, algorithm: Algorithm) -> Result<(Ha
     let mut sink = CountingHasher { hasher: Hasher::new(algorithm), size: 0 };
     nar::copy(source, &mut sink)?;
     Ok((sink.hasher.finish(), sink.size))
+}
+
+/// The hash of the NAR of a tree in which zero bytes stand for the hash part of `path`, as its own references to itself
+/// are hashed (the contents' positions are not part of the hash in Nix 2.34); and how often it refers to itself.
+pub fn hash_nar_modulo(
+    source: &mut dyn TreeSource,
+    algorithm: Algorithm,
+    path: &StorePath,
+) -> Result<(Hash, usize), TreeError> {
+    let mut sink = RewritingSink::new(Rewrites::blank(path), Hasher::new(algorithm));
+    nar::copy(source, &mut sink)?;
+    let (hasher, count) = sink.finish()?;
+    Ok((hasher.finish(), count))
 }
 
 fn hash_file(walker: &mut Walker<'_>, path: &Path, algorithm: Algorithm) -> Result<Hash, TreeError> {

@@ -7,6 +7,8 @@ pub mod git;
 pub mod hash;
 pub mod ingest;
 pub mod nar;
+pub mod references;
+pub mod signature;
 pub mod store_path;
 pub mod tree;
 

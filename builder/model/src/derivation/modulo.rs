@@ -57,6 +57,14 @@ impl Derivation {
         Ok(self.hash_with(kind, &inputs, Masked::No))
     }
 
+    /// The hash by which the realisations of the outputs are recorded: as [`Derivation::hash_modulo`], without the output
+    /// paths. Nix writes a realisation as `sha256:BASE16!OUTPUT`.
+    pub fn realisation_hash(&self, hashes: &impl DerivationHashes) -> Result<Hash, DerivationError> {
+        let kind = self.kind()?;
+        let inputs = self.hash_inputs(kind, hashes)?;
+        Ok(self.hash_with(kind, &inputs, Masked::Yes).hash)
+    }
+
     /// Computes the output paths that can be known and sets the variables named as the outputs, as `derivationStrict`
     /// does: paths, or placeholders where the path follows from the content. The outputs must be there already;
     /// those to be input-addressed as [`Output::Deferred`], which they remain if an input is not known yet.
