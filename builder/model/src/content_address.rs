@@ -116,6 +116,8 @@ impl FromStr for ContentAddress {
             text.split_once(':').ok_or_else(|| ContentAddressError::NoPrefix(text.to_owned()))?;
         let (method, hash) = match kind {
             "text" => (ContentMethod::Text, rest),
+            // A text is never `fixed`; what is taken for its prefix here is then no algorithm.
+            "fixed" if rest.starts_with(ContentMethod::Text.prefix()) => (ContentMethod::Flat, rest),
             "fixed" => ContentMethod::split_prefix(rest),
             _ => return Err(ContentAddressError::UnknownPrefix(kind.to_owned())),
         };
@@ -138,6 +140,11 @@ mod tests {
             let address = ContentAddress { method, hash };
             assert!(address.to_string().starts_with(start));
             assert_eq!(address.to_string().parse(), Ok(address));
+        }
+        let refused =
+            ["", "sha1:x", "fixed:text:sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709", "fixed:r:sha1:x"];
+        for text in refused {
+            assert!(text.parse::<ContentAddress>().is_err(), "{text}");
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The hash of a derivation modulo fixed outputs, and the output paths that follow from it.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bstr::BString;
 use rustc_hash::FxHashMap;
 
-use super::aterm::{InputHashes, Masked};
+use super::aterm::{Aterm, InputHashes, Masked};
 use super::placeholder::placeholder;
 use super::{Derivation, DerivationError, DerivationKind, Output};
 use crate::hash::{Algorithm, Hash};
@@ -54,7 +55,7 @@ impl Derivation {
     pub fn hash_modulo(&self, hashes: &impl DerivationHashes) -> Result<HashModulo, DerivationError> {
         let kind = self.kind()?;
         let inputs = self.hash_inputs(kind, hashes)?;
-        Ok(self.hash_with(kind, &inputs, Masked::No))
+        Ok(self.hash_with(kind, &inputs, || self.print(Masked::No)))
     }
 
     /// The hash by which the realisations of the outputs are recorded: as [`Derivation::hash_modulo`], without the output
@@ -62,7 +63,7 @@ impl Derivation {
     pub fn realisation_hash(&self, hashes: &impl DerivationHashes) -> Result<Hash, DerivationError> {
         let kind = self.kind()?;
         let inputs = self.hash_inputs(kind, hashes)?;
-        Ok(self.hash_with(kind, &inputs, Masked::Yes).hash)
+        Ok(self.hash_with(kind, &inputs, || self.print(Masked::Yes)).hash)
     }
 
     /// Computes the output paths that can be known and sets the variables named as the outputs, as `derivationStrict`
@@ -75,10 +76,10 @@ impl Derivation {
     /// Fills the outputs and gives everything that is needed to write the derivation and to use it as an input.
     pub fn instantiate(&mut self, hashes: &impl DerivationHashes) -> Result<Instantiated, DerivationError> {
         let inputs = self.fill_outputs_and_hash_inputs(hashes)?;
-        let modulo = self.hash_with(self.kind()?, &inputs, Masked::No);
-        let aterm = self.to_aterm();
-        let path = self.store_path_of_aterm(&aterm)?;
-        Ok(Instantiated { path, aterm, modulo })
+        let aterm = self.print(Masked::No);
+        let modulo = self.hash_with(self.kind()?, &inputs, || &aterm);
+        let path = self.store_path_of_aterm(&aterm.text)?;
+        Ok(Instantiated { path, aterm: aterm.text, modulo })
     }
 
     /// The path of the `.drv` file that holds `aterm`.
@@ -100,7 +101,7 @@ impl Derivation {
         let kind = self.unfill_outputs()?;
         let inputs = self.hash_inputs(kind, hashes)?;
         if kind == DerivationKind::Deferred {
-            let modulo = self.hash_with(kind, &inputs, Masked::Yes);
+            let modulo = self.hash_with(kind, &inputs, || self.print(Masked::Yes));
             if !modulo.deferred {
                 self.set_output_paths(&modulo.hash)?;
             }
@@ -139,9 +140,10 @@ impl Derivation {
         kind: DerivationKind,
         hashes: &impl DerivationHashes,
     ) -> Result<InputHashes, DerivationError> {
-        let mut inputs = InputHashes::default();
+        let mut inputs = Vec::new();
+        let mut deferred = false;
         if !kind.depends_on_inputs() {
-            return Ok(inputs);
+            return Ok(InputHashes::new(inputs, deferred));
         }
         for (path, wanted) in &self.input_derivations {
             let modulo = hashes.modulo(path)?;
@@ -149,13 +151,19 @@ impl Derivation {
                 let derivation = self.name.clone();
                 return Err(DerivationError::NoSuchOutput { output: output.clone(), derivation });
             }
-            inputs.deferred |= modulo.deferred;
-            inputs.add(modulo.hash, &wanted.outputs);
+            deferred |= modulo.deferred;
+            inputs.push((modulo.hash, &wanted.outputs));
         }
-        Ok(inputs)
+        Ok(InputHashes::new(inputs, deferred))
     }
 
-    fn hash_with(&self, kind: DerivationKind, inputs: &InputHashes, masked: Masked) -> HashModulo {
+    /// `print` is asked for the text if the hash depends on it.
+    fn hash_with<A: Borrow<Aterm>>(
+        &self,
+        kind: DerivationKind,
+        inputs: &InputHashes,
+        print: impl FnOnce() -> A,
+    ) -> HashModulo {
         let hash = match (kind, self.outputs.get("out")) {
             (DerivationKind::Fixed, Some(Output::Fixed { method, hash, path })) => {
                 let prefix = method.prefix();
@@ -163,7 +171,7 @@ impl Derivation {
                 Hash::of(Algorithm::Sha256, text.as_bytes())
             }
             (DerivationKind::Impure, _) => Hash::of(Algorithm::Sha256, b"impure"),
-            _ => Hash::of(Algorithm::Sha256, &self.to_aterm_modulo(inputs, masked)),
+            _ => print().borrow().hash_modulo(inputs),
         };
         let deferred = match kind {
             DerivationKind::Fixed => false,

@@ -42,3 +42,28 @@ impl DownstreamPlaceholder {
 fn render(hash: &Hash) -> String {
     format!("/{}", hash.to_nix32())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Nix 2.34.8 wrote them into tests/data/drv/q6jqq0ddb6pdhhxvnwzb2jhs03mpffpc-dyn.drv and others.
+    #[test]
+    fn placeholders_are_those_of_nix() {
+        assert_eq!(placeholder("out"), "/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9");
+        let path = |base_name| StorePath::from_base_name(base_name).unwrap();
+        let known = path("25dz0hx8cqlvnz43z9vlval4a6ac9nnx-ca.drv");
+        for (output, expected) in [
+            ("out", "/0nsjkgf7bf39bpa4kvh415a8xm436y46kj47qkdz8dsxr912rjph"),
+            ("dev", "/0pggzaj4grb514zp82j491zml2lds7jqx8j9kvrhkd48az3ivfz7"),
+        ] {
+            assert_eq!(downstream_placeholder(&known, output).unwrap(), expected);
+        }
+        let producer = path("yb60ncgw8fj9xl2q8mfajxnp83p0mcs1-txt.drv.drv");
+        let produced = DownstreamPlaceholder::unknown_output(&producer, "out").unwrap();
+        let out = DownstreamPlaceholder::unknown_derivation(produced, "out");
+        assert_eq!(out.render(), "/0298pqr942gl4nwchj5pp5hvx2pfh1glqq7yk9f7n4f5rbzczvdq");
+        let bin = DownstreamPlaceholder::unknown_derivation(out, "bin");
+        assert_eq!(bin.render(), "/07pxzyfw0m0x49x4j9xcjyvz1x8njs3ph7vcdiidh0h9dpaqjzgz");
+    }
+}

@@ -3,4 +3,4 @@
 mod parse;
 mod print;
 
-pub(super) use print::{InputHashes, Masked};
+pub(super) use print::{Aterm, InputHashes, Masked};

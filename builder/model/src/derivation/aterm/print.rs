@@ -1,9 +1,10 @@
 //! Prints derivations as ATerm, into one buffer.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::derivation::{Derivation, InputOutputs, Output};
-use crate::hash::Hash;
+use crate::hash::{Algorithm, Hash, Hasher};
 use crate::store_path::StorePath;
 
 /// Whether output paths, and the variables named as outputs, are left empty.
@@ -13,29 +14,68 @@ pub(in crate::derivation) enum Masked {
     Yes,
 }
 
-/// Input derivations by their hashes modulo fixed outputs. Inputs of equal hash are one input with the outputs of all.
-#[derive(Default)]
+/// Input derivations by their hashes modulo fixed outputs.
+#[derive(Clone, Debug)]
 pub(in crate::derivation) struct InputHashes {
+    /// Whether an output path of an input is not known yet.
     pub deferred: bool,
-    inputs: std::collections::BTreeMap<Hash, BTreeSet<String>>,
+    /// The list, printed.
+    text: Vec<u8>,
 }
 
 impl InputHashes {
-    pub fn add(&mut self, hash: Hash, outputs: &BTreeSet<String>) {
-        // An input of which only outputs of outputs are wanted does not appear, as in Nix.
-        if !outputs.is_empty() {
-            self.inputs.entry(hash).or_default().extend(outputs.iter().cloned());
-        }
+    /// From the hash of each input and the outputs wanted of it. Inputs of equal hash are one input with the outputs of all;
+    /// an input of which only outputs of outputs are wanted does not appear, as in Nix.
+    pub fn new<'a>(mut inputs: Vec<(Hash, &'a BTreeSet<String>)>, deferred: bool) -> InputHashes {
+        inputs.retain(|(_, outputs)| !outputs.is_empty());
+        inputs.sort_unstable_by_key(|(hash, _)| *hash);
+        let mut printer = Printer { buffer: Vec::with_capacity(90 * inputs.len() + 2) };
+        printer.list(inputs.chunk_by(|(a, _), (b, _)| a == b), |printer, same: &[(Hash, &'a _)]| {
+            printer.text("(");
+            printer.plain(&same[0].0.to_base16());
+            printer.text(",");
+            match same {
+                [(_, outputs)] => printer.strings(*outputs),
+                _ => printer.strings(same.iter().flat_map(|(_, outputs)| *outputs).collect::<BTreeSet<_>>()),
+            }
+            printer.text(")");
+        });
+        InputHashes { deferred, text: printer.buffer }
+    }
+}
+
+/// A derivation's text, and where in it the list of input derivations is.
+pub(in crate::derivation) struct Aterm {
+    pub text: Vec<u8>,
+    inputs: Range<usize>,
+}
+
+impl Aterm {
+    /// The hash of the text with hashes in place of the input derivations.
+    pub fn hash_modulo(&self, inputs: &InputHashes) -> Hash {
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        hasher.update(&self.text[..self.inputs.start]);
+        hasher.update(&inputs.text);
+        hasher.update(&self.text[self.inputs.end..]);
+        hasher.finish()
     }
 }
 
 impl Derivation {
     /// The content of the `.drv` file.
     pub fn to_aterm(&self) -> Vec<u8> {
+        self.print(Masked::No).text
+    }
+
+    pub(in crate::derivation) fn print(&self, masked: Masked) -> Aterm {
         let mut printer = Printer::for_derivation(self);
-        printer.header(self);
-        printer.outputs(self, Masked::No);
+        match self.has_dynamic_inputs() {
+            true => printer.text("DrvWithVersion(\"xp-dyn-drv\","),
+            false => printer.text("Derive("),
+        }
+        printer.outputs(self, masked);
         printer.text(",");
+        let start = printer.buffer.len();
         printer.list(&self.input_derivations, |printer, (path, wanted)| {
             printer.text("(");
             printer.store_path(path);
@@ -43,25 +83,9 @@ impl Derivation {
             printer.wanted(wanted);
             printer.text(")");
         });
-        printer.rest(self, Masked::No);
-        printer.buffer
-    }
-
-    /// The text that is hashed, with hashes in place of the input derivations.
-    pub(in crate::derivation) fn to_aterm_modulo(&self, inputs: &InputHashes, masked: Masked) -> Vec<u8> {
-        let mut printer = Printer::for_derivation(self);
-        printer.header(self);
-        printer.outputs(self, masked);
-        printer.text(",");
-        printer.list(&inputs.inputs, |printer, (hash, outputs)| {
-            printer.text("(");
-            printer.plain(&hash.to_base16());
-            printer.text(",");
-            printer.list(outputs, |printer, output| printer.plain(output));
-            printer.text(")");
-        });
+        let end = printer.buffer.len();
         printer.rest(self, masked);
-        printer.buffer
+        Aterm { text: printer.buffer, inputs: start..end }
     }
 }
 
@@ -74,15 +98,9 @@ impl Printer {
         let env: usize = derivation.env.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
         let args: usize = derivation.args.iter().map(|arg| arg.len() + 3).sum();
         let paths = derivation.input_derivations.len() + derivation.input_sources.len();
+        // Scripts have a character to escape every thirty or so.
         let size = env + env / 16 + args + 100 * (paths + derivation.outputs.len()) + 256;
         Printer { buffer: Vec::with_capacity(size) }
-    }
-
-    fn header(&mut self, derivation: &Derivation) {
-        match derivation.has_dynamic_inputs() {
-            true => self.text("DrvWithVersion(\"xp-dyn-drv\","),
-            false => self.text("Derive("),
-        }
     }
 
     fn outputs(&mut self, derivation: &Derivation, masked: Masked) {
@@ -94,21 +112,31 @@ impl Printer {
                 Some(path) if masked == Masked::No => printer.store_path(path),
                 _ => printer.text("\"\""),
             }
-            let (algorithm, hash) = method_and_hash(output);
             printer.text(",");
-            printer.plain(&algorithm);
-            printer.text(",");
-            printer.plain(&hash);
+            printer.method_and_hash(output);
             printer.text(")");
         });
     }
 
+    /// The third and fourth field of an output.
+    fn method_and_hash(&mut self, output: &Output) {
+        let (method, algorithm, hash) = match output {
+            Output::InputAddressed(_) | Output::Deferred => return self.text("\"\",\"\""),
+            Output::Fixed { method, hash, .. } => (method, hash.algorithm(), hash.to_base16()),
+            Output::Floating { method, algorithm } => (method, *algorithm, String::new()),
+            Output::Impure { method, algorithm } => (method, *algorithm, "impure".to_owned()),
+        };
+        for text in ["\"", method.prefix(), algorithm.name(), "\",\"", &hash, "\""] {
+            self.text(text);
+        }
+    }
+
     fn wanted(&mut self, wanted: &InputOutputs) {
         if wanted.dynamic.is_empty() {
-            return self.list(&wanted.outputs, |printer, output| printer.plain(output));
+            return self.strings(&wanted.outputs);
         }
         self.text("(");
-        self.list(&wanted.outputs, |printer, output| printer.plain(output));
+        self.strings(&wanted.outputs);
         self.text(",");
         self.list(&wanted.dynamic, |printer, (output, wanted)| {
             printer.text("(");
@@ -120,6 +148,7 @@ impl Printer {
         self.text(")");
     }
 
+    /// All fields after the input derivations.
     fn rest(&mut self, derivation: &Derivation, masked: Masked) {
         self.text(",");
         self.list(&derivation.input_sources, |printer, path| printer.store_path(path));
@@ -156,6 +185,10 @@ impl Printer {
         self.text("]");
     }
 
+    fn strings<'a>(&mut self, strings: impl IntoIterator<Item = &'a String>) {
+        self.list(strings, |printer, string| printer.plain(string));
+    }
+
     fn store_path(&mut self, path: &StorePath) {
         self.text("\"");
         path.push_absolute(&mut self.buffer);
@@ -173,7 +206,7 @@ impl Printer {
     fn escaped(&mut self, text: &[u8]) {
         self.text("\"");
         let mut rest = text;
-        while let Some(position) = rest.iter().position(|&byte| is_escaped(byte)) {
+        while let Some(position) = find_escaped(rest) {
             self.buffer.extend_from_slice(&rest[..position]);
             let letter = match rest[position] {
                 b'\n' => b'n',
@@ -193,20 +226,15 @@ impl Printer {
     }
 }
 
-fn is_escaped(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t')
+fn find_escaped(text: &[u8]) -> Option<usize> {
+    // Without an early exit the compiler looks at a whole chunk at once.
+    const CHUNK: usize = 32;
+    let clean = |chunk: &&[u8]| !chunk.iter().fold(false, |found, &byte| found | is_escaped(byte));
+    let skipped = CHUNK * text.chunks_exact(CHUNK).take_while(clean).count();
+    let position = text[skipped..].iter().position(|&byte| is_escaped(byte))?;
+    Some(skipped + position)
 }
 
-/// The third and fourth field of an output.
-fn method_and_hash(output: &Output) -> (String, String) {
-    match output {
-        Output::InputAddressed(_) | Output::Deferred => Default::default(),
-        Output::Fixed { method, hash, .. } => {
-            (format!("{}{}", method.prefix(), hash.algorithm()), hash.to_base16())
-        }
-        Output::Floating { method, algorithm } => (format!("{}{algorithm}", method.prefix()), String::new()),
-        Output::Impure { method, algorithm } => {
-            (format!("{}{algorithm}", method.prefix()), "impure".to_owned())
-        }
-    }
+fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t')
 }
