@@ -238,3 +238,55 @@ impl<R: Fn(&StorePath) -> Result<Derivation, DerivationError>> DerivationHashes 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::derivation::InputOutputs;
+    use std::collections::BTreeMap;
+
+    fn path(number: usize) -> StorePath {
+        StorePath::from_base_name(&format!("{number:032}-x.drv")).unwrap()
+    }
+
+    /// Derivation `number` needs the given ones.
+    fn needing(number: usize, inputs: &[usize]) -> Derivation {
+        let input_derivations = inputs.iter().map(|&input| (path(input), InputOutputs::of("out"))).collect();
+        let outputs = BTreeMap::from([("out".to_owned(), Output::Deferred)]);
+        Derivation { name: number.to_string(), input_derivations, outputs, ..Derivation::default() }
+    }
+
+    fn number(path: &StorePath) -> usize {
+        path.hash_part().parse().unwrap()
+    }
+
+    #[test]
+    fn a_long_chain_is_hashed_and_each_link_read_once() {
+        let reads = std::cell::Cell::new(0);
+        let cache = HashCache::new(|path: &StorePath| {
+            reads.set(reads.get() + 1);
+            let number = number(path);
+            let inputs: Vec<_> =
+                [0, 1, number.wrapping_sub(1)].into_iter().filter(|&input| input < number).collect();
+            Ok(needing(number, &inputs))
+        });
+        let length = 20_000;
+        cache.modulo(&path(length)).unwrap();
+        assert_eq!(reads.get(), length + 1);
+    }
+
+    #[test]
+    fn a_cycle_is_an_error() {
+        let cache = HashCache::new(|path: &StorePath| Ok(needing(1, &[(number(path) + 1) % 3])));
+        assert!(matches!(cache.modulo(&path(0)), Err(DerivationError::Cycle(_))));
+    }
+
+    #[test]
+    fn an_output_that_is_not_there_is_an_error() {
+        let cache = HashCache::new(|_: &StorePath| Ok(needing(1, &[])));
+        let mut derivation = needing(2, &[]);
+        derivation.input_derivations.insert(path(1), InputOutputs::of("lib"));
+        let error = derivation.fill_outputs(&cache).unwrap_err();
+        assert_eq!(error.to_string(), "no hash for output 'lib' of derivation '2'");
+    }
+}
