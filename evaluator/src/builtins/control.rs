@@ -1,0 +1,111 @@
+//! Errors, messages and the order of evaluation.
+
+use super::Builtin;
+use crate::{
+    eval::{
+        Evaluator,
+        coerce::Coercion,
+        error::{ErrorKind, EvalError, Result},
+    },
+    position::PosId,
+    print,
+    symbol::known,
+    value::{Value, View},
+};
+
+pub(super) const BUILTINS: &[Builtin] = &[
+    Builtin::new("throw", 1, 1, throw),
+    Builtin::new("abort", 1, 1, abort),
+    Builtin::new("tryEval", 1, 0, try_eval),
+    Builtin::new("addErrorContext", 2, 0, add_error_context),
+    Builtin::new("seq", 2, 1, seq),
+    Builtin::new("deepSeq", 2, 1, deep_seq),
+    Builtin::new("trace", 2, 1, trace),
+    Builtin::new("traceVerbose", 2, 1, trace_verbose),
+    Builtin::new("warn", 2, 1, warn),
+    Builtin::new("break", 1, 1, |evaluator, args, _| evaluator.force(args[0])),
+];
+
+fn message(evaluator: &mut Evaluator, value: Value, pos: PosId, doing: &str) -> Result<String> {
+    let text = evaluator.coerce(value, Coercion::APPENDED, &mut None, pos, doing)?;
+    Ok(String::from_utf8_lossy(text).into_owned())
+}
+
+fn throw(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the error message passed to builtin.throw";
+    let text = message(evaluator, args[0], pos, doing)?;
+    Err(EvalError::new(ErrorKind::Throw, PosId::NONE, text))
+}
+
+fn abort(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the error message passed to builtins.abort";
+    let text = message(evaluator, args[0], pos, doing)?;
+    let text = format!("evaluation aborted with the following error message: '{text}'");
+    Err(EvalError::new(ErrorKind::Abort, PosId::NONE, text))
+}
+
+fn try_eval(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value> {
+    let depth = evaluator.depth();
+    let (value, success) = match evaluator.force(args[0]) {
+        Ok(value) => (value, Value::TRUE),
+        Err(error) if error.is_catchable() => (Value::FALSE, Value::FALSE),
+        Err(error) => return Err(error),
+    };
+    evaluator.reset_depth(depth);
+    Ok(evaluator.attrs_from(&mut [(known().value, value), (known().success, success)]))
+}
+
+fn add_error_context(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    match evaluator.force(args[1]) {
+        Ok(value) => Ok(value),
+        Err(error) => {
+            let doing = "while evaluating the error message passed to builtins.addErrorContext";
+            let text = message(evaluator, args[0], pos, doing)?;
+            let mut error = error.trace(PosId::NONE, text);
+            if let Some(trace) = error.traces.last_mut() {
+                trace.always = true;
+            }
+            Err(error)
+        }
+    }
+}
+
+fn seq(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value> {
+    evaluator.force(args[0])?;
+    evaluator.force(args[1])
+}
+
+fn deep_seq(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value> {
+    evaluator.force_deep(args[0])?;
+    evaluator.force(args[1])
+}
+
+/// What `trace` prints for a value: the text of a string, anything else as it would be printed.
+fn shown(evaluator: &mut Evaluator, value: Value) -> Result<String> {
+    let value = evaluator.force(value)?;
+    Ok(match value.view() {
+        View::String(string) => String::from_utf8_lossy(string.bytes()).into_owned(),
+        _ => print::shallow(value),
+    })
+}
+
+fn trace(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value> {
+    let text = shown(evaluator, args[0])?;
+    (evaluator.session.messages)(&format!("trace: {text}"));
+    evaluator.force(args[1])
+}
+
+fn trace_verbose(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    if evaluator.session.settings.trace_verbose {
+        return trace(evaluator, args, pos);
+    }
+    evaluator.force(args[1])
+}
+
+fn warn(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the first argument; the message passed to builtins.warn";
+    let text = evaluator.expect_string(args[0], pos, doing)?.bytes();
+    let text = String::from_utf8_lossy(text).into_owned();
+    (evaluator.session.messages)(&format!("evaluation warning: {text}"));
+    evaluator.force(args[1])
+}

@@ -1,0 +1,528 @@
+//! Files: reading, importing, finding and copying to the store.
+
+use std::os::unix::ffi::OsStrExt;
+
+use bstr::ByteSlice;
+use zeval_model::{Algorithm, ContentMethod, Hash, store_path::{References, StorePath}, tree::FileType};
+
+use super::Builtin;
+use crate::{
+    eval::{
+        Evaluator,
+        coerce::Coercion,
+        error::{ErrorKind, EvalError, Failure, Result, Traced},
+    },
+    load::Scope,
+    position::PosId,
+    store::Source,
+    symbol::{Symbol, known},
+    value::{
+        Context, Value,
+        context::ContextElement,
+        context::{Built, Derived},
+    },
+};
+
+pub(super) const BUILTINS: &[Builtin] = &[
+    Builtin::new("import", 1, 1, import),
+    Builtin::new("scopedImport", 2, 3, scoped_import),
+    Builtin::new("readFile", 1, 1, read_file),
+    Builtin::new("readDir", 1, 1, read_dir),
+    Builtin::new("readFileType", 1, 1, read_file_type),
+    Builtin::new("pathExists", 1, 1, path_exists),
+    Builtin::new("findFile", 2, 3, find_file),
+    Builtin::new("baseNameOf", 1, 1, base_name_of),
+    Builtin::new("dirOf", 1, 1, dir_of),
+    Builtin::new("toPath", 1, 1, to_path),
+    Builtin::new("path", 1, 1, path),
+    Builtin::new("filterSource", 2, 3, filter_source),
+    Builtin::new("toFile", 2, 3, to_file),
+    Builtin::new("storePath", 1, 1, store_path),
+    Builtin::new("hashFile", 2, 3, hash_file),
+    Builtin::new("getEnv", 1, 1, get_env),
+];
+
+fn world(pos: PosId, message: impl std::fmt::Display) -> Failure {
+    EvalError::new(ErrorKind::World, pos, message.to_string())
+}
+
+/// A path argument whose derivations, if its string mentions any, are built first.
+fn realised_path(evaluator: &mut Evaluator, value: Value, pos: PosId, doing: &str) -> Result<Vec<u8>> {
+    let mut context = None;
+    let path = evaluator.coerce_to_path(value, &mut context, pos, doing)?.to_vec();
+    realise_context(evaluator, context, path, pos)
+}
+
+/// Builds what a context mentions, and puts the outputs' paths where the text has placeholders.
+pub(super) fn realise_context(
+    evaluator: &mut Evaluator,
+    context: Option<&'static Context>,
+    mut text: Vec<u8>,
+    pos: PosId,
+) -> Result<Vec<u8>> {
+    let Some(context) = context else { return Ok(text) };
+    let wanted: Vec<&Built> = context
+        .iter()
+        .filter_map(|element| match element {
+            ContextElement::Built(built) => Some(built),
+            _ => None,
+        })
+        .collect();
+    let Some(first) = wanted.first() else { return Ok(text) };
+    let session = evaluator.session.clone();
+    if !session.settings.import_from_derivation {
+        let message = format!(
+            "cannot build '{}' during evaluation because the option 'allow-import-from-derivation' is disabled",
+            crate::value::context::encode_derived(&first.derivation)
+        );
+        return Err(EvalError::eval(pos, message));
+    }
+    let outputs = session.store.realise(&wanted).map_err(|error| world(pos, error))?;
+    for (built, output) in wanted.iter().zip(outputs) {
+        let Derived::Opaque(derivation) = &*built.derivation else { continue };
+        let placeholder = zeval_model::derivation::downstream_placeholder(derivation, &built.output)
+            .map_err(|error| world(pos, error))?;
+        text = text.replace(placeholder, output.to_string());
+    }
+    Ok(text)
+}
+
+fn import(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the argument passed to builtins.import"; 
+    let path = realised_path(evaluator, args[0], pos, doing)?;
+    if path.starts_with(b"/nix/store/") && path.ends_with(b".drv") {
+        return import_derivation(evaluator, &path, pos);
+    }
+    evaluator.import(&path, pos).traced(PosId::NONE, || "")
+}
+
+/// `import /nix/store/....drv`: the derivation as a set.
+fn import_derivation(evaluator: &mut Evaluator, path: &[u8], pos: PosId) -> Result<Value> {
+    let path = StorePath::from_absolute(&String::from_utf8_lossy(path)).map_err(|error| world(pos, error))?;
+    let derivation = evaluator.session.store.read_derivation(&path).map_err(|error| world(pos, error))?;
+    let context = Context::single(&mut evaluator.heap, ContextElement::DrvDeep(path.clone()));
+    let drv_path = evaluator.heap.string_with(path.to_string().as_bytes(), context);
+    let name = match derivation.env.get(b"name".as_bstr()) {
+        Some(name) => evaluator.heap.string(name),
+        None => evaluator.heap.string(derivation.name.as_bytes()),
+    };
+    let mut entries = vec![(known().drv_path, drv_path), (known().name, name)];
+    let mut names = Vec::new();
+    for (output, kind) in &derivation.outputs {
+        names.push(evaluator.heap.string(output.as_bytes()));
+        let Some(out_path) = kind.path() else { continue };
+        let built = Built { derivation: Box::new(Derived::Opaque(path.clone())), output: output.clone() };
+        let context = Context::single(&mut evaluator.heap, ContextElement::Built(built));
+        let value = evaluator.heap.string_with(out_path.to_string().as_bytes(), context);
+        entries.push((Symbol::intern(output.as_bytes()), value));
+    }
+    let names = evaluator.heap.list(&names);
+    entries.push((known().outputs, names));
+    entries.sort_by_key(|entry| entry.0);
+    entries.dedup_by_key(|entry| entry.0);
+    Ok(evaluator.attrs_from(&mut entries))
+}
+
+fn scoped_import(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the first argument passed to builtins.scopedImport";
+    let scope = evaluator.expect_attrs(args[0], pos, doing)?;
+    let doing = "while evaluating the second argument passed to builtins.scopedImport"; 
+    let path = realised_path(evaluator, args[1], pos, doing)?;
+    let resolved = evaluator.resolve(&path, pos)?;
+    let bindings: Vec<(Symbol, Value)> =
+        scope.flatten(&mut evaluator.heap).iter().map(|(name, slot)| (name, slot.get())).collect();
+    evaluator.evaluate_file(&resolved, Scope { bindings: &bindings }, pos)
+}
+
+fn read_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the first argument passed to builtins.readFile"; 
+    let path = realised_path(evaluator, args[0], pos, doing)?;
+    evaluator.session.check_access(&path, pos)?;
+    let physical = evaluator.session.physical(&path);
+    let text = std::fs::read(&physical).map_err(|error| read_failure(&path, &error, pos))?;
+    if text.contains(&0) {
+        let message = format!("the contents of the file '{}' cannot be represented as a Nix string", path.as_bstr());
+        return Err(EvalError::eval(pos, message));
+    }
+    // A file of the store may mention what it refers to; only such references become context.
+    Ok(evaluator.heap.string(&text))
+}
+
+fn read_failure(path: &[u8], error: &std::io::Error, pos: PosId) -> Failure {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return crate::session::missing(path, pos);
+    }
+    let reason = match error.raw_os_error() {
+        Some(code) => nix_error_text(code),
+        None => error.to_string(),
+    };
+    world(pos, format!("reading from file '{}': {reason}", path.as_bstr()))
+}
+
+/// The system's text for an error number, without Rust's addition.
+fn nix_error_text(code: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(code).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+fn type_name(kind: std::fs::FileType) -> &'static str {
+    if kind.is_dir() {
+        "directory"
+    } else if kind.is_file() {
+        "regular"
+    } else if kind.is_symlink() {
+        "symlink"
+    } else {
+        "unknown"
+    }
+}
+
+fn read_dir(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the argument passed to builtins.readDir"; 
+    let path = realised_path(evaluator, args[0], pos, doing)?;
+    evaluator.session.check_access(&path, pos)?;
+    let physical = evaluator.session.physical(&path);
+    let entries = std::fs::read_dir(&physical).map_err(|error| read_failure(&path, &error, pos))?;
+    let mut members = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| read_failure(&path, &error, pos))?;
+        let kind = entry.file_type().map_err(|error| read_failure(&path, &error, pos))?;
+        let name = Symbol::intern(entry.file_name().as_bytes());
+        members.push((name, Symbol::intern(type_name(kind).as_bytes()).value()));
+    }
+    Ok(evaluator.attrs_from(&mut members))
+}
+
+fn read_file_type(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the argument passed to builtins.readFileType"; 
+    let path = realised_path(evaluator, args[0], pos, doing)?;
+    evaluator.session.check_access(&path, pos)?;
+    let metadata = evaluator
+        .session
+        .physical(&path)
+        .symlink_metadata()
+        .map_err(|_| crate::session::missing(&path, pos))?;
+    Ok(Symbol::intern(type_name(metadata.file_type()).as_bytes()).value())
+}
+
+fn path_exists(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let value = evaluator.force(args[0])?;
+    // A string that ends in a slash asks for a folder.
+    let wants_folder = value
+        .as_string()
+        .is_some_and(|text| text.bytes().ends_with(b"/") || text.bytes().ends_with(b"/."));
+    let doing = "while evaluating the argument passed to builtins.pathExists"; 
+    let path = realised_path(evaluator, value, pos, doing)?;
+    if evaluator.session.check_access(&path, pos).is_err() {
+        return Ok(Value::FALSE);
+    }
+    let physical = evaluator.session.physical(&path);
+    let exists = if wants_folder { physical.is_dir() } else { physical.symlink_metadata().is_ok() };
+    Ok(Value::bool(exists))
+}
+
+fn find_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the first argument passed to builtins.findFile";
+    let entries = evaluator.expect_list(args[0], pos, doing)?;
+    let mut search_path = Vec::with_capacity(entries.len());
+    for entry in entries.iter() {
+        let doing = "while evaluating an element of the list passed to builtins.findFile";
+        let attrs = evaluator.expect_attrs(entry, pos, doing)?;
+        let prefix = match attrs.get(known().prefix) {
+            Some(prefix) => {
+                let doing = "while evaluating the `prefix` attribute of an element of the list passed to builtins.findFile";
+                evaluator.expect_plain_string(prefix, pos, doing)?
+            }
+            None => b"",
+        };
+        let path = super::attrs::required(evaluator, attrs, known().path, pos, "in an element of the __nixPath")?;
+        let mut context = None;
+        let doing = "while evaluating the `path` attribute of an element of the list passed to builtins.findFile";
+        let path = evaluator.coerce(path, Coercion::APPENDED, &mut context, pos, doing)?.to_vec();
+        let path = realise_context(evaluator, context, path, pos)?;
+        search_path.push((prefix, path));
+    }
+    let doing = "while evaluating the second argument passed to builtins.findFile";
+    let name = evaluator.expect_plain_string(args[1], pos, doing)?;
+    for (prefix, path) in &search_path {
+        let Some(rest) = below(name, prefix) else { continue };
+        let candidate = crate::canonical_path(&[path, b"/".as_slice(), rest].concat());
+        if evaluator.session.physical(&candidate).symlink_metadata().is_ok() {
+            return Ok(evaluator.heap.path(&candidate));
+        }
+    }
+    let shown = name.as_bstr();
+    let message = if evaluator.session.settings.pure {
+        format!("cannot look up '<{shown}>' in pure evaluation mode (use '--impure' to override)")
+    } else {
+        format!("file '{shown}' was not found in the Nix search path (add it using $NIX_PATH or -I)")
+    };
+    Err(EvalError::new(ErrorKind::Throw, pos, message))
+}
+
+/// What is left of a name below a prefix of the search path.
+fn below<'n>(name: &'n [u8], prefix: &[u8]) -> Option<&'n [u8]> {
+    if prefix.is_empty() {
+        return Some(name);
+    }
+    match name.strip_prefix(prefix)? {
+        [] => Some(b""),
+        [b'/', rest @ ..] => Some(rest),
+        _ => None,
+    }
+}
+
+fn base_name_of(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the first argument passed to builtins.baseNameOf";
+    let mut context = None;
+    let text =
+        evaluator.coerce(args[0], Coercion { canonical: false, ..Coercion::APPENDED }, &mut context, pos, doing)?;
+    let trimmed = text.strip_suffix(b"/").unwrap_or(text);
+    let start = trimmed.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
+    Ok(evaluator.heap.string_of(&trimmed[start..], context))
+}
+
+fn dir_of(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let value = evaluator.force(args[0])?;
+    if let crate::value::View::Path(path) = value.view() {
+        let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0).max(1);
+        return Ok(evaluator.heap.path(&path[..end]));
+    }
+    let doing = "while evaluating the first argument passed to 'builtins.dirOf'";
+    let mut context = None;
+    let text = evaluator.coerce(value, Coercion::APPENDED, &mut context, pos, doing)?;
+    let folder: &[u8] = match text.iter().rposition(|&byte| byte == b'/') {
+        None => b".",
+        Some(0) => b"/",
+        Some(end) => &text[..end],
+    };
+    Ok(evaluator.heap.string_of(folder, context))
+}
+
+fn to_path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the first argument passed to builtins.toPath";
+    let mut context = None;
+    let path = evaluator.coerce_to_path(args[0], &mut context, pos, doing)?;
+    Ok(evaluator.heap.string_of(path, context))
+}
+
+/// What `builtins.path` and `filterSource` were asked for.
+struct Addition {
+    path: Vec<u8>,
+    name: String,
+    method: ContentMethod,
+    filter: Option<Value>,
+    expected: Option<Hash>,
+}
+
+fn path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the argument passed to 'builtins.path'";
+    let attrs = evaluator.expect_attrs(args[0], pos, doing)?;
+    let mut wanted = Addition {
+        path: Vec::new(),
+        name: String::new(),
+        method: ContentMethod::Nar,
+        filter: None,
+        expected: None,
+    };
+    for (name, slot) in attrs.flatten(&mut evaluator.heap).sorted() {
+        let pos = attrs.position(name).unwrap_or(pos);
+        let value = slot.get();
+        match name.text().as_bytes() {
+            b"path" => {
+                let doing = "while evaluating the 'path' attribute passed to 'builtins.path'";
+                wanted.path = realised_path(evaluator, value, pos, doing)?;
+            }
+            b"name" => {
+                let doing = "while evaluating the `name` attribute passed to builtins.path";
+                wanted.name =
+                    String::from_utf8_lossy(evaluator.expect_plain_string(value, pos, doing)?).into_owned();
+            }
+            b"filter" => {
+                let doing = "while evaluating the `filter` parameter passed to builtins.path";
+                wanted.filter = Some(evaluator.expect_function(value, pos, doing)?);
+            }
+            b"recursive" => {
+                let doing = "while evaluating the `recursive` attribute passed to builtins.path";
+                if !evaluator.expect_bool(value, pos, doing)? {
+                    wanted.method = ContentMethod::Flat;
+                }
+            }
+            b"sha256" => {
+                let doing = "while evaluating the `sha256` attribute passed to builtins.path";
+                let hash = evaluator.expect_plain_string(value, pos, doing)?;
+                let hash = Hash::parse(&String::from_utf8_lossy(hash), Some(Algorithm::Sha256));
+                wanted.expected = Some(hash.map_err(|error| EvalError::eval(pos, error.to_string()))?);
+            }
+            _ => {
+                let message = format!("unsupported argument '{}' to 'builtins.path'", name.text());
+                return Err(EvalError::eval(pos, message));
+            }
+        }
+    }
+    if wanted.path.is_empty() {
+        return Err(EvalError::eval(pos, "missing required 'path' attribute in the first argument to 'builtins.path'"));
+    }
+    if wanted.name.is_empty() {
+        wanted.name = file_name(&wanted.path);
+    }
+    add(evaluator, &wanted, pos)
+}
+
+fn filter_source(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the second argument (the path to filter) passed to 'builtins.filterSource'";
+    let path = realised_path(evaluator, args[1], pos, doing)?;
+    let doing = "while evaluating the first argument passed to builtins.filterSource";
+    let filter = evaluator.expect_function(args[0], pos, doing)?;
+    let name = file_name(&path);
+    let wanted = Addition { path, name, method: ContentMethod::Nar, filter: Some(filter), expected: None };
+    add(evaluator, &wanted, pos)
+}
+
+fn file_name(path: &[u8]) -> String {
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn add(evaluator: &mut Evaluator, wanted: &Addition, pos: PosId) -> Result<Value> {
+    let session = evaluator.session.clone();
+    session.check_access(&wanted.path, pos)?;
+    let physical = session.physical(&wanted.path);
+    let source = Source {
+        path: &physical,
+        name: &wanted.name,
+        method: wanted.method,
+        algorithm: Algorithm::Sha256,
+    };
+    if let Some(expected) = &wanted.expected {
+        let path = zeval_model::store_path::content_path(wanted.method, expected, &wanted.name, &References::none())
+            .map_err(|error| EvalError::eval(pos, error.to_string()))?;
+        if session.store.is_valid(&path) {
+            return Ok(store_path_value(evaluator, path));
+        }
+    }
+    let mut failure = None;
+    let added = match wanted.filter {
+        None => session.store.add_source(&source, &mut zeval_model::tree::everything),
+        Some(filter) => {
+            let (root, logical) = (physical.clone(), wanted.path.clone());
+            session.store.add_source(&source, &mut |path, kind| {
+                let path = logical_below(&root, &logical, path.as_os_str().as_bytes());
+                match is_wanted(evaluator, filter, &path, kind, pos) {
+                    Ok(wanted) => Ok(wanted),
+                    Err(error) => {
+                        let text = error.message.clone();
+                        failure = Some(error);
+                        Err(text.into())
+                    }
+                }
+            })
+        }
+    };
+    if let Some(error) = failure {
+        let text = format!("while adding path '{}'", wanted.path.as_bstr());
+        return Err(error.trace(pos, text));
+    }
+    let added = added.map_err(|error| world(pos, error))?;
+    if let Some(expected) = &wanted.expected {
+        let path = zeval_model::store_path::content_path(wanted.method, expected, &wanted.name, &References::none())
+            .map_err(|error| EvalError::eval(pos, error.to_string()))?;
+        if path != added {
+            let message = format!("store path mismatch in (possibly filtered) path added from '{}'", wanted.path.as_bstr());
+            return Err(EvalError::eval(pos, message));
+        }
+    }
+    Ok(store_path_value(evaluator, added))
+}
+
+fn logical_below(root: &std::path::Path, logical: &[u8], path: &[u8]) -> Vec<u8> {
+    let rest = path.strip_prefix(root.as_os_str().as_bytes()).unwrap_or_default();
+    [logical, rest].concat()
+}
+
+fn is_wanted(
+    evaluator: &mut Evaluator,
+    filter: Value,
+    path: &[u8],
+    kind: FileType,
+    pos: PosId,
+) -> Result<bool> {
+    let path = evaluator.heap.string(path);
+    let kind = Symbol::intern(kind.name().as_bytes()).value();
+    let value = evaluator.apply(filter, &[path, kind], pos)?;
+    let doing = "while evaluating the return value of the path filter function";
+    evaluator.expect_bool(value, pos, doing)
+}
+
+fn store_path_value(evaluator: &mut Evaluator, path: StorePath) -> Value {
+    let text = path.to_string();
+    let context = Context::single(&mut evaluator.heap, ContextElement::Opaque(path));
+    evaluator.heap.string_with(text.as_bytes(), context)
+}
+
+fn to_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the first argument passed to builtins.toFile";
+    let name = evaluator.expect_plain_string(args[0], pos, doing)?;
+    let name = String::from_utf8_lossy(name).into_owned();
+    let doing = "while evaluating the second argument passed to builtins.toFile";
+    let contents = evaluator.expect_string(args[1], pos, doing)?;
+    let mut references = References::none();
+    for element in contents.context.iter().flat_map(|context| context.iter()) {
+        let ContextElement::Opaque(path) = element else {
+            let message = format!(
+                "files created by builtins.toFile may not reference derivations, but {name} references {}",
+                crate::value::context::encode(element)
+            );
+            return Err(EvalError::eval(pos, message));
+        };
+        references.others.insert(path.clone());
+    }
+    let path = evaluator
+        .session
+        .store
+        .add_text(&name, contents.bytes(), &references)
+        .map_err(|error| world(pos, error))?;
+    Ok(store_path_value(evaluator, path))
+}
+
+fn store_path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    if evaluator.session.settings.pure {
+        let message = "'builtins.storePath' is not allowed in pure evaluation mode";
+        return Err(EvalError::eval(pos, message));
+    }
+    let doing = "while evaluating the first argument passed to 'builtins.storePath'";
+    let mut context = None;
+    let path = evaluator.coerce_to_path(args[0], &mut context, pos, doing)?;
+    let text = String::from_utf8_lossy(path).into_owned();
+    let (store_path, _) = StorePath::split_absolute(&text)
+        .map_err(|_| EvalError::eval(pos, format!("path '{text}' is not in the Nix store")))?;
+    if !evaluator.session.store.is_valid(&store_path) {
+        return Err(world(pos, format!("path '{store_path}' does not exist in the store")));
+    }
+    let single = Context::single(&mut evaluator.heap, ContextElement::Opaque(store_path));
+    let context = Context::union(&mut evaluator.heap, context, single);
+    Ok(evaluator.heap.string_with(text.as_bytes(), context))
+}
+
+fn hash_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the first argument passed to builtins.hashFile";
+    let name = evaluator.expect_plain_string(args[0], pos, doing)?;
+    let algorithm = super::strings::algorithm(evaluator, name, pos)?;
+    let doing = "while evaluating the second argument passed to builtins.hashFile"; 
+    let path = realised_path(evaluator, args[1], pos, doing)?;
+    evaluator.session.check_access(&path, pos)?;
+    let physical = evaluator.session.physical(&path);
+    let text = std::fs::read(&physical).map_err(|error| read_failure(&path, &error, pos))?;
+    Ok(evaluator.heap.string(Hash::of(algorithm, &text).to_base16().as_bytes()))
+}
+
+fn get_env(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let doing = "while evaluating the first argument passed to builtins.getEnv";
+    let name = evaluator.expect_plain_string(args[0], pos, doing)?;
+    let settings = &evaluator.session.settings;
+    if settings.pure || settings.restricted {
+        return Ok(evaluator.heap.string(b""));
+    }
+    let value = std::env::var_os(std::ffi::OsStr::from_bytes(name)).unwrap_or_default();
+    Ok(evaluator.heap.string(value.as_bytes()))
+}

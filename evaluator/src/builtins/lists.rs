@@ -1,0 +1,385 @@
+//! Lists.
+
+use super::Builtin;
+use crate::{
+    eval::{
+        Evaluator,
+        error::{EvalError, Failure, Result, Traced},
+    },
+    position::PosId,
+    symbol::known,
+    value::{Value, View},
+};
+
+pub(super) const BUILTINS: &[Builtin] = &[
+    Builtin::new("map", 2, 2, map),
+    Builtin::new("filter", 2, 2, filter),
+    Builtin::new("elem", 2, 2, elem),
+    Builtin::new("elemAt", 2, 3, elem_at),
+    Builtin::new("head", 1, 1, head),
+    Builtin::new("tail", 1, 1, tail),
+    Builtin::new("length", 1, 1, length),
+    Builtin::new("foldl'", 3, 4, foldl),
+    Builtin::new("any", 2, 2, |e, args, pos| any_all(e, args, pos, "any", true)),
+    Builtin::new("all", 2, 2, |e, args, pos| any_all(e, args, pos, "all", false)),
+    Builtin::new("genList", 2, 2, gen_list),
+    Builtin::new("sort", 2, 2, sort),
+    Builtin::new("partition", 2, 2, partition),
+    Builtin::new("concatLists", 1, 1, concat_lists),
+    Builtin::new("concatMap", 2, 2, concat_map),
+    Builtin::new("groupBy", 2, 2, group_by),
+    Builtin::new("genericClosure", 1, 1, generic_closure),
+];
+
+fn map(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let list =
+        evaluator.expect_list(args[1], pos, "while evaluating the second argument passed to builtins.map")?;
+    if list.is_empty() {
+        return evaluator.force(args[1]);
+    }
+    let context = "while evaluating the first argument passed to builtins.map";
+    let function = evaluator.expect_function(args[0], pos, context)?;
+    let slots = evaluator.heap.slots(list.len(), |_, _| Value::NULL);
+    for (slot, element) in slots.iter().zip(list.iter()) {
+        slot.set(evaluator.delay_apply(function, element));
+    }
+    Ok(evaluator.heap.list_of(slots))
+}
+
+fn filter(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the second argument passed to builtins.filter";
+    let list = evaluator.expect_list(args[1], pos, context)?;
+    if list.is_empty() {
+        return evaluator.force(args[1]);
+    }
+    let context = "while evaluating the first argument passed to builtins.filter";
+    let function = evaluator.expect_function(args[0], pos, context)?;
+    let mut kept = Vec::with_capacity(list.len());
+    let context =
+        "while evaluating the return value of the filtering function passed to builtins.filter";
+    for element in list.iter() {
+        let wanted = evaluator.apply(function, &[element], PosId::NONE)?;
+        if evaluator.expect_bool(wanted, pos, context)? {
+            kept.push(element);
+        }
+    }
+    if kept.len() == list.len() {
+        return evaluator.force(args[1]);
+    }
+    Ok(evaluator.heap.list(&kept))
+}
+
+fn elem(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the second argument passed to builtins.elem";
+    let list = evaluator.expect_list(args[1], pos, context)?;
+    let context = "while searching for the presence of the given element in the list";
+    for element in list.iter() {
+        if element == args[0] || evaluator.equal(args[0], element, pos, context)? {
+            return Ok(Value::TRUE);
+        }
+    }
+    Ok(Value::FALSE)
+}
+
+fn elem_at(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the second argument passed to 'builtins.elemAt'";
+    let index = evaluator.expect_int(args[1], pos, context)?;
+    let context = "while evaluating the first argument passed to 'builtins.elemAt'";
+    let list = evaluator.expect_list(args[0], pos, context)?;
+    match usize::try_from(index).ok().and_then(|index| list.slots().get(index)) {
+        Some(slot) => evaluator.force_slot(slot),
+        None => {
+            let message = format!(
+                "'builtins.elemAt' called with index {index} on a list of size {}",
+                list.len()
+            );
+            Err(EvalError::eval(pos, message))
+        }
+    }
+}
+
+fn head(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the first argument passed to 'builtins.head'";
+    let list = evaluator.expect_list(args[0], pos, context)?;
+    match list.slots().first() {
+        Some(slot) => evaluator.force_slot(slot),
+        None => Err(EvalError::eval(pos, "'builtins.head' called on an empty list")),
+    }
+}
+
+fn tail(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the first argument passed to 'builtins.tail'";
+    let list = evaluator.expect_list(args[0], pos, context)?;
+    match list.slots().split_first() {
+        Some((_, rest)) => Ok(evaluator.heap.list_of(rest)),
+        None => Err(EvalError::eval(pos, "'builtins.tail' called on an empty list")),
+    }
+}
+
+fn length(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the first argument passed to builtins.length";
+    let list = evaluator.expect_list(args[0], pos, context)?;
+    Ok(evaluator.heap.int(list.len() as i64))
+}
+
+fn foldl(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the first argument passed to builtins.foldlStrict";
+    let function = evaluator.expect_function(args[0], pos, context)?;
+    let context = "while evaluating the third argument passed to builtins.foldlStrict";
+    let list = evaluator.expect_list(args[2], pos, context)?;
+    let mut accumulated = args[1];
+    for element in list.iter() {
+        accumulated = evaluator.apply(function, &[accumulated, element], pos)?;
+    }
+    evaluator.force(accumulated)
+}
+
+fn any_all(
+    evaluator: &mut Evaluator,
+    args: &[Value],
+    pos: PosId,
+    name: &str,
+    stop_at: bool,
+) -> Result<Value> {
+    let context = format!("while evaluating the first argument passed to builtins.{name}");
+    let function = evaluator.expect_function(args[0], pos, &context)?;
+    let context = format!("while evaluating the second argument passed to builtins.{name}");
+    let list = evaluator.expect_list(args[1], pos, &context)?;
+    let context =
+        format!("while evaluating the return value of the function passed to builtins.{name}");
+    for element in list.iter() {
+        let value = evaluator.apply(function, &[element], pos)?;
+        if evaluator.expect_bool(value, pos, &context)? == stop_at {
+            return Ok(Value::bool(stop_at));
+        }
+    }
+    Ok(Value::bool(!stop_at))
+}
+
+fn gen_list(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the second argument passed to builtins.genList";
+    let length = evaluator.expect_int(args[1], pos, context)?;
+    let Ok(length) = usize::try_from(length) else {
+        return Err(EvalError::eval(pos, format!("cannot create list of size {length}")));
+    };
+    if length > 1 << 40 {
+        return Err(EvalError::eval(pos, format!("cannot create list of size {length}")));
+    }
+    let context = "while evaluating the first argument passed to builtins.genList";
+    let function = evaluator.expect_function(args[0], pos, context)?;
+    let slots = evaluator.heap.slots(length, |_, _| Value::NULL);
+    for (index, slot) in slots.iter().enumerate() {
+        let index = evaluator.heap.int(index as i64);
+        slot.set(evaluator.delay_apply(function, index));
+    }
+    Ok(evaluator.heap.list_of(slots))
+}
+
+fn sort(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the second argument passed to builtins.sort";
+    let list = evaluator.expect_list(args[1], pos, context)?;
+    if list.is_empty() {
+        return evaluator.force(args[1]);
+    }
+    let context = "while evaluating the first argument passed to builtins.sort";
+    let function = evaluator.expect_function(args[0], pos, context)?;
+    let mut values = Vec::with_capacity(list.len());
+    for slot in list.slots() {
+        values.push(evaluator.force_slot(slot)?);
+    }
+    let by_less_than = matches!(function.view(), View::Builtin(id) if id.builtin().name == "lessThan");
+    if by_less_than && values.iter().all(|value| value.as_small_int().is_some()) {
+        values.sort_by_key(|value| value.as_small_int());
+        return Ok(evaluator.heap.list(&values));
+    }
+    // The comparison may fail, or contradict itself: both end the sort with what the standard library makes of it.
+    let mut failed: Option<Failure> = None;
+    let mut less = |a: Value, b: Value| -> bool {
+        if failed.is_some() {
+            return false;
+        }
+        let result = if by_less_than {
+            evaluator.less_than(a, b, PosId::NONE, "while evaluating the ordering function passed to builtins.sort")
+        } else {
+            let context = "while evaluating the return value of the sorting function passed to builtins.sort";
+            evaluator
+                .apply(function, &[a, b], PosId::NONE)
+                .and_then(|value| evaluator.expect_bool(value, pos, context))
+        };
+        result.unwrap_or_else(|error| {
+            failed = Some(error);
+            false
+        })
+    };
+    merge_sort(&mut values, &mut less);
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(evaluator.heap.list(&values)),
+    }
+}
+
+/// A stable sort that copes with any comparison, since the user's may contradict itself.
+fn merge_sort(values: &mut Vec<Value>, less: &mut dyn FnMut(Value, Value) -> bool) {
+    let mut width = 1;
+    let mut sorted = Vec::with_capacity(values.len());
+    while width < values.len() {
+        sorted.clear();
+        for run in values.chunks(2 * width) {
+            let (mut left, mut right) = run.split_at(width.min(run.len()));
+            while let (Some((&a, after_a)), Some((&b, after_b))) = (left.split_first(), right.split_first()) {
+                if less(b, a) {
+                    sorted.push(b);
+                    right = after_b;
+                } else {
+                    sorted.push(a);
+                    left = after_a;
+                }
+            }
+            sorted.extend_from_slice(left);
+            sorted.extend_from_slice(right);
+        }
+        std::mem::swap(values, &mut sorted);
+        width *= 2;
+    }
+}
+
+fn partition(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the first argument passed to builtins.partition";
+    let function = evaluator.expect_function(args[0], pos, context)?;
+    let context = "while evaluating the second argument passed to builtins.partition";
+    let list = evaluator.expect_list(args[1], pos, context)?;
+    let (mut right, mut wrong) = (Vec::new(), Vec::new());
+    let context = "while evaluating the return value of the partition function passed to builtins.partition";
+    for element in list.iter() {
+        evaluator.force(element)?;
+        let value = evaluator.apply(function, &[element], pos)?;
+        if evaluator.expect_bool(value, pos, context)? {
+            right.push(element);
+        } else {
+            wrong.push(element);
+        }
+    }
+    let (right, wrong) = (evaluator.heap.list(&right), evaluator.heap.list(&wrong));
+    Ok(evaluator.attrs_from(&mut [(known().right, right), (known().wrong, wrong)]))
+}
+
+fn concat_lists(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the first argument passed to builtins.concatLists";
+    let lists = evaluator.expect_list(args[0], pos, context)?;
+    let context = "while evaluating a value of the list passed to builtins.concatLists";
+    let mut parts = Vec::with_capacity(lists.len());
+    for list in lists.iter() {
+        parts.push(evaluator.expect_list(list, pos, context)?.slots());
+    }
+    Ok(evaluator.concat_slots(&parts))
+}
+
+fn concat_map(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the first argument passed to builtins.concatMap";
+    let function = evaluator.expect_function(args[0], pos, context)?;
+    let context = "while evaluating the second argument passed to builtins.concatMap";
+    let list = evaluator.expect_list(args[1], pos, context)?;
+    let mut parts = Vec::with_capacity(list.len());
+    let context = "while evaluating the return value of the function passed to builtins.concatMap";
+    for element in list.iter() {
+        let value = evaluator.apply(function, &[element], pos)?;
+        parts.push(evaluator.expect_list(value, pos, context)?.slots());
+    }
+    Ok(evaluator.concat_slots(&parts))
+}
+
+fn group_by(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the first argument passed to builtins.groupBy";
+    let function = evaluator.expect_function(args[0], pos, context)?;
+    let context = "while evaluating the second argument passed to builtins.groupBy";
+    let list = evaluator.expect_list(args[1], pos, context)?;
+    let mut groups: rustc_hash::FxHashMap<crate::Symbol, Vec<Value>> = Default::default();
+    let context = "while evaluating the return value of the grouping function passed to builtins.groupBy";
+    for element in list.iter() {
+        let name = evaluator.apply(function, &[element], pos)?;
+        let name = evaluator.expect_plain_string(name, pos, context)?;
+        groups.entry(crate::Symbol::intern(name)).or_default().push(element);
+    }
+    let mut groups: Vec<(crate::Symbol, Value)> =
+        groups.into_iter().map(|(name, members)| (name, evaluator.heap.list(&members))).collect();
+    Ok(evaluator.attrs_from(&mut groups))
+}
+
+fn generic_closure(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the first argument passed to builtins.genericClosure";
+    let attrs = evaluator.expect_attrs(args[0], pos, context)?;
+    let context = "in the attrset passed as argument to builtins.genericClosure";
+    let start = super::attrs::required(evaluator, attrs, known().start_set, pos, context)?;
+    let context = "while evaluating the 'startSet' attribute passed as argument to builtins.genericClosure";
+    let start = evaluator.expect_list(start, pos, context)?;
+    let mut pending: std::collections::VecDeque<Value> = start.iter().collect();
+    if pending.is_empty() {
+        return Ok(Value::empty_list());
+    }
+    let context = "in the attrset passed as argument to builtins.genericClosure";
+    let operator = super::attrs::required(evaluator, attrs, known().operator, pos, context)?;
+    let context = "while evaluating the 'operator' attribute passed as argument to builtins.genericClosure";
+    let operator = evaluator.expect_function(operator, pos, context)?;
+    let mut seen = KeySet::default();
+    let mut found = Vec::new();
+    while let Some(item) = pending.pop_front() {
+        let context = "while evaluating one of the elements generated by (or initially passed to) builtins.genericClosure";
+        let attrs = evaluator.expect_attrs(item, PosId::NONE, context)?;
+        let context = "in one of the attrsets generated by (or initially passed to) builtins.genericClosure";
+        let key = super::attrs::required(evaluator, attrs, known().key, PosId::NONE, context)?;
+        let key = evaluator.force(key)?;
+        if !seen.insert(evaluator, key)? {
+            continue;
+        }
+        found.push(item);
+        let new = evaluator.apply(operator, &[item], pos)?;
+        let context = "while evaluating the return value of the `operator` passed to builtins.genericClosure";
+        let new = evaluator.expect_list(new, PosId::NONE, context)?;
+        for element in new.slots() {
+            evaluator.force_slot(element).traced(pos, || "")?;
+            pending.push_back(element.get());
+        }
+    }
+    Ok(evaluator.heap.list(&found))
+}
+
+/// The keys seen by `genericClosure`, in the order of `lessThan`, which decides which keys are comparable.
+#[derive(Default)]
+struct KeySet {
+    sorted: Vec<Value>,
+    strings: rustc_hash::FxHashSet<&'static [u8]>,
+}
+
+impl KeySet {
+    /// Whether the key is new.
+    fn insert(&mut self, evaluator: &mut Evaluator, key: Value) -> Result<bool> {
+        if let Some(string) = key.as_string()
+            && self.sorted.is_empty()
+        {
+            return Ok(self.strings.insert(string.bytes()));
+        }
+        // A key of another kind among strings: compared with one, to fail as Nix does.
+        if let Some(string) = self.strings.iter().next() {
+            let string = evaluator.heap.string(string);
+            evaluator.less_than(key, string, PosId::NONE, "")?;
+        }
+        let context = "while comparing the `key` attributes of two genericClosure elements";
+        let (mut low, mut high) = (0, self.sorted.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            if evaluator.less_than(self.sorted[middle], key, PosId::NONE, context)? {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let known = match self.sorted.get(low) {
+            Some(&other) => !evaluator.less_than(key, other, PosId::NONE, context)?,
+            None => false,
+        };
+        if !known {
+            self.sorted.insert(low, key);
+        }
+        Ok(!known)
+    }
+}

@@ -1,0 +1,189 @@
+//! The builtin functions and the names that are always in scope.
+
+mod attrs;
+mod context;
+mod control;
+mod derivation;
+mod files;
+mod lists;
+mod numbers;
+mod serialise;
+mod sets;
+mod strings;
+mod types;
+
+use rustc_hash::FxHashMap;
+
+use crate::{
+    eval::{Evaluator, error::Result},
+    position::PosId,
+    session::Settings,
+    symbol::Symbol,
+    value::{Heap, Value},
+};
+
+/// The most arguments that a builtin takes.
+pub const MAX_ARITY: usize = 3;
+
+/// What a builtin does with its arguments, as many as it takes; the position is that of the call.
+pub type Function = fn(&mut Evaluator, &[Value], PosId) -> Result<Value>;
+
+/// A builtin function.
+pub struct Builtin {
+    /// Its name in `builtins`.
+    pub name: &'static str,
+    /// How many arguments it takes.
+    pub arity: u8,
+    /// Which arguments it is sure to evaluate: bit 0 is the first.
+    pub strict: u8,
+    /// What it does.
+    pub function: Function,
+}
+
+impl Builtin {
+    const fn new(name: &'static str, arity: u8, strict: u8, function: Function) -> Builtin {
+        Builtin { name, arity, strict, function }
+    }
+
+    /// Whether errors tell that this builtin was being called: those that only pass control on do not.
+    pub(crate) fn is_traced(&self) -> bool {
+        !matches!(self.name, "addErrorContext")
+    }
+}
+
+/// Which builtin: group and index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BuiltinId(pub(crate) u16);
+
+const GROUP_BITS: u16 = 6;
+
+static GROUPS: [&[Builtin]; 11] = [
+    types::BUILTINS,
+    numbers::BUILTINS,
+    lists::BUILTINS,
+    attrs::BUILTINS,
+    sets::BUILTINS,
+    strings::BUILTINS,
+    context::BUILTINS,
+    control::BUILTINS,
+    files::BUILTINS,
+    serialise::BUILTINS,
+    derivation::BUILTINS,
+];
+
+impl BuiltinId {
+    /// The function.
+    #[inline(always)]
+    pub fn builtin(self) -> &'static Builtin {
+        &GROUPS[(self.0 >> GROUP_BITS) as usize][(self.0 & ((1 << GROUP_BITS) - 1)) as usize]
+    }
+}
+
+fn all() -> impl Iterator<Item = (BuiltinId, &'static Builtin)> {
+    GROUPS.iter().enumerate().flat_map(|(group, builtins)| {
+        builtins.iter().enumerate().map(move |(index, builtin)| {
+            (BuiltinId((group as u16) << GROUP_BITS | index as u16), builtin)
+        })
+    })
+}
+
+/// Builtins that are in scope without `builtins.`; the others have a name with two underscores there.
+const TOP_LEVEL: &[&str] = &[
+    "abort", "baseNameOf", "break", "derivation", "derivationStrict", "dirOf", "fetchGit", "fetchMercurial",
+    "fetchTarball", "fetchTree", "fromTOML", "import", "isNull", "map", "placeholder", "removeAttrs",
+    "scopedImport", "throw", "toString",
+];
+
+/// The names that are always in scope.
+pub struct Globals {
+    names: FxHashMap<Symbol, Value>,
+    /// `builtins`
+    pub builtins: Value,
+}
+
+impl Globals {
+    pub(crate) fn new(settings: &Settings, heap: &mut Heap) -> Globals {
+        let mut names = FxHashMap::default();
+        let mut members: Vec<(Symbol, Value)> = Vec::new();
+        for (id, builtin) in all() {
+            let value = Value::builtin(id);
+            members.push((Symbol::intern(builtin.name.as_bytes()), value));
+            names.insert(global_name(builtin.name), value);
+        }
+        for (name, value) in constants(settings, heap) {
+            members.push((Symbol::intern(name.as_bytes()), value));
+            let global = match name {
+                "true" | "false" | "null" => Symbol::intern(name.as_bytes()),
+                _ => Symbol::intern(format!("__{name}").as_bytes()),
+            };
+            names.insert(global, value);
+        }
+        let partial = Globals { names, builtins: Value::NULL };
+        let derivation = derivation::function(heap, &partial);
+        let Globals { mut names, .. } = partial;
+        names.insert(Symbol::intern(b"derivation"), derivation);
+        members.push((Symbol::intern(b"derivation"), derivation));
+        let itself = Symbol::intern(b"builtins");
+        members.push((itself, Value::NULL));
+        members.sort_unstable_by_key(|member| member.0);
+        let keys = heap.keys(members.iter().map(|member| (member.0, PosId::NONE)));
+        let set = heap.attrs_unset(keys);
+        for (slot, (name, value)) in set.flat_slots().iter().zip(&members) {
+            slot.set(if *name == itself { heap.attrs_value(set) } else { *value });
+        }
+        let builtins = heap.attrs_value(set);
+        names.insert(itself, builtins);
+        Globals { names, builtins }
+    }
+
+    /// The value of a name that is always in scope.
+    pub fn get(&self, name: Symbol) -> Option<Value> {
+        self.names.get(&name).copied()
+    }
+
+    /// All names in scope.
+    pub fn names(&self) -> impl Iterator<Item = Symbol> {
+        self.names.keys().copied()
+    }
+}
+
+fn global_name(name: &str) -> Symbol {
+    if TOP_LEVEL.contains(&name) {
+        Symbol::intern(name.as_bytes())
+    } else {
+        Symbol::intern(format!("__{name}").as_bytes())
+    }
+}
+
+fn constants(settings: &Settings, heap: &mut Heap) -> Vec<(&'static str, Value)> {
+    let mut constants = vec![
+        ("true", Value::TRUE),
+        ("false", Value::FALSE),
+        ("null", Value::NULL),
+        ("langVersion", Value::leaked_int(6)),
+        ("nixVersion", heap.string(b"2.34.8")),
+        ("storeDir", heap.string(zeval_model::STORE_DIR.as_bytes())),
+        ("nixPath", search_path(settings, heap)),
+    ];
+    if !settings.pure {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        constants.push(("currentTime", Value::leaked_int(now.map_or(0, |now| now.as_secs() as i64))));
+        constants.push(("currentSystem", heap.string(settings.system.as_bytes())));
+    }
+    constants
+}
+
+fn search_path(settings: &Settings, heap: &mut Heap) -> Value {
+    let known = crate::symbol::known();
+    let entries: Vec<Value> = settings
+        .search_path
+        .iter()
+        .map(|(prefix, path)| {
+            let mut entry = [(known.prefix, heap.string(prefix)), (known.path, heap.string(path))];
+            entry.sort_unstable_by_key(|entry| entry.0);
+            let keys = heap.keys(entry.iter().map(|entry| (entry.0, PosId::NONE)));
+            heap.attrs(keys, |_, index| entry[index].1)
+        })
+        .collect();
+    heap.list(&entries)
+}

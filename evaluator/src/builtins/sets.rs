@@ -1,0 +1,132 @@
+//! Attribute sets made from others.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::Builtin;
+use crate::{
+    eval::{Evaluator, error::Result},
+    position::PosId,
+    symbol::{Symbol, known},
+    value::Value,
+};
+
+pub(super) const BUILTINS: &[Builtin] = &[
+    Builtin::new("removeAttrs", 2, 3, remove_attrs),
+    Builtin::new("listToAttrs", 1, 1, list_to_attrs),
+    Builtin::new("intersectAttrs", 2, 3, intersect_attrs),
+    Builtin::new("mapAttrs", 2, 2, map_attrs),
+    Builtin::new("zipAttrsWith", 2, 2, zip_attrs_with),
+];
+
+/// A set from entries in the order of their symbols.
+fn set(evaluator: &mut Evaluator, entries: &[(Symbol, PosId, Value)]) -> Value {
+    let keys = evaluator.heap.keys(entries.iter().map(|(name, pos, _)| (*name, *pos)));
+    evaluator.heap.attrs(keys, |_, index| entries[index].2)
+}
+
+fn remove_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the first argument passed to builtins.removeAttrs";
+    let attrs = evaluator.expect_attrs(args[0], pos, context)?;
+    let context = "while evaluating the second argument passed to builtins.removeAttrs";
+    let list = evaluator.expect_list(args[1], pos, context)?;
+    let mut removed = Vec::with_capacity(list.len());
+    let context = "while evaluating the values of the second argument passed to builtins.removeAttrs";
+    for element in list.iter() {
+        removed.extend(Symbol::find(evaluator.expect_plain_string(element, pos, context)?));
+    }
+    removed.sort_unstable();
+    if !removed.iter().any(|&name| attrs.find(name).is_some()) {
+        return evaluator.force(args[0]);
+    }
+    let flat = attrs.flatten(&mut evaluator.heap);
+    let positions = flat.keys.positions();
+    let kept: Vec<(Symbol, PosId, Value)> = flat
+        .iter()
+        .zip(positions)
+        .filter(|((name, _), _)| removed.binary_search(name).is_err())
+        .map(|((name, slot), pos)| (name, *pos, slot.get().peek()))
+        .collect();
+    Ok(set(evaluator, &kept))
+}
+
+fn list_to_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the argument passed to builtins.listToAttrs";
+    let list = evaluator.expect_list(args[0], pos, context)?;
+    let mut seen = FxHashSet::default();
+    let mut entries = Vec::with_capacity(list.len());
+    for element in list.iter() {
+        let context = "while evaluating an element of the list passed to builtins.listToAttrs";
+        let attrs = evaluator.expect_attrs(element, pos, context)?;
+        let context = "in a {name=...; value=...;} pair";
+        let name = super::attrs::required(evaluator, attrs, known().name, pos, context)?;
+        let name_pos = attrs.position(known().name).unwrap_or_default();
+        let context = "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs";
+        let name = Symbol::intern(evaluator.expect_plain_string(name, name_pos, context)?);
+        if seen.insert(name) {
+            let context = "in a {name=...; value=...;} pair";
+            let value = super::attrs::required(evaluator, attrs, known().value, pos, context)?;
+            entries.push((name, attrs.position(known().value).unwrap_or_default(), value.peek()));
+        }
+    }
+    entries.sort_unstable_by_key(|entry| entry.0);
+    Ok(set(evaluator, &entries))
+}
+
+fn intersect_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the first argument passed to builtins.intersectAttrs";
+    let left = evaluator.expect_attrs(args[0], pos, context)?;
+    let context = "while evaluating the second argument passed to builtins.intersectAttrs";
+    let right = evaluator.expect_attrs(args[1], pos, context)?;
+    // The smaller set is walked, the larger one looked into; the values are those of the right one. 
+    let left_flat = left.flatten(&mut evaluator.heap);
+    let entries: Vec<(Symbol, PosId, Value)> = if right.is_flat() && right.flat_slots().len() < left_flat.len() {
+        let flat = right.flatten(&mut evaluator.heap);
+        flat.iter()
+            .zip(flat.keys.positions())
+            .filter(|((name, _), _)| left.find(*name).is_some())
+            .map(|((name, slot), pos)| (name, *pos, slot.get().peek()))
+            .collect()
+    } else {
+        left_flat
+            .iter()
+            .filter_map(|(name, _)| {
+                let slot = right.find(name)?;
+                Some((name, right.position(name).unwrap_or_default(), slot.get().peek()))
+            })
+            .collect()
+    };
+    Ok(set(evaluator, &entries))
+}
+
+fn map_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the second argument passed to builtins.mapAttrs";
+    let attrs = evaluator.expect_attrs(args[1], pos, context)?;
+    let flat = attrs.flatten(&mut evaluator.heap);
+    let keys = flat.keys.plain(&mut evaluator.heap);
+    let mapped = evaluator.heap.attrs_unset(keys);
+    for ((name, slot), target) in flat.iter().zip(mapped.flat_slots()) {
+        target.set(evaluator.delay_apply_all(args[0], &[name.value(), slot.get().peek()]));
+    }
+    Ok(evaluator.heap.attrs_value(mapped))
+}
+
+fn zip_attrs_with(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let context = "while evaluating the first argument passed to builtins.zipAttrsWith";
+    let function = evaluator.expect_function(args[0], pos, context)?;
+    let context = "while evaluating the second argument passed to builtins.zipAttrsWith";
+    let list = evaluator.expect_list(args[1], pos, context)?;
+    let mut found: FxHashMap<Symbol, Vec<Value>> = FxHashMap::default();
+    let context = "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith";
+    for element in list.iter() {
+        let attrs = evaluator.expect_attrs(element, PosId::NONE, context)?;
+        for (name, slot) in attrs.flatten(&mut evaluator.heap).iter() {
+            found.entry(name).or_default().push(slot.get().peek());
+        }
+    }
+    let mut entries: Vec<(Symbol, Value)> = Vec::with_capacity(found.len());
+    for (name, values) in found {
+        let values = evaluator.heap.list(&values);
+        entries.push((name, evaluator.delay_apply_all(function, &[name.value(), values])));
+    }
+    Ok(evaluator.attrs_from(&mut entries))
+}

@@ -1,0 +1,405 @@
+//! Calling functions: closures of several arguments, builtins, partial applications and functors.
+
+use super::{
+    Evaluator,
+    error::{ErrorKind, EvalError, Failure, Result, Traced},
+    stack_overflow,
+};
+use crate::{
+    builtins::{Builtin, MAX_ARITY},
+    ir::{self, Expr, Lambda, Pattern},
+    position::PosId,
+    value::{Attrs, Closure, Env, Partial, Slot, Thunk, Value, View},
+};
+
+/// The arguments of a call: expressions that may be delayed, or values.
+trait Arguments: Copy {
+    fn len(self) -> usize;
+    /// The argument, evaluated or not.
+    fn delayed(self, index: usize, evaluator: &mut Evaluator) -> Value;
+    /// The argument evaluated.
+    fn evaluated(self, index: usize, evaluator: &mut Evaluator) -> Result<Value>;
+}
+
+#[derive(Clone, Copy)]
+struct Expressions {
+    exprs: &'static [Expr],
+    env: &'static Env,
+}
+
+impl Arguments for Expressions {
+    #[inline(always)]
+    fn len(self) -> usize {
+        self.exprs.len()
+    }
+    #[inline(always)]
+    fn delayed(self, index: usize, evaluator: &mut Evaluator) -> Value {
+        evaluator.delay(&self.exprs[index], self.env)
+    }
+    #[inline(always)]
+    fn evaluated(self, index: usize, evaluator: &mut Evaluator) -> Result<Value> {
+        evaluator.eval(&self.exprs[index], self.env)
+    }
+}
+
+impl Arguments for &[Value] {
+    #[inline(always)]
+    fn len(self) -> usize {
+        self.len()
+    }
+    #[inline(always)]
+    fn delayed(self, index: usize, _: &mut Evaluator) -> Value {
+        self[index]
+    }
+    #[inline(always)]
+    fn evaluated(self, index: usize, evaluator: &mut Evaluator) -> Result<Value> {
+        evaluator.force(self[index])
+    }
+}
+
+impl Evaluator {
+    #[inline(always)]
+    pub(super) fn call(&mut self, call: &'static ir::Call, env: &'static Env) -> Result<Value> {
+        let function = self.eval(&call.function, env)?;
+        self.apply_arguments(function, Expressions { exprs: call.arguments, env }, call.pos)
+    }
+
+    /// Applies a function to arguments; a call from a builtin, as a rule without position.
+    pub fn apply(&mut self, function: Value, arguments: &[Value], pos: PosId) -> Result<Value> {
+        let function = self.force(function)?;
+        self.apply_arguments(function, arguments, pos)
+    }
+
+    /// The value of a thunk that `map` and its like made.
+    pub(super) fn apply_closure(&mut self, closure: &'static Closure, argument: Value) -> Result<Value> {
+        if closure.lambda.parameters.len() == 1 {
+            self.enter(PosId::NONE)?;
+            let result = self.call_closure(closure, &[argument][..], 0, PosId::NONE);
+            self.depth -= 1;
+            return result;
+        }
+        let arguments = self.heap.slots(1, |_, _| argument);
+        let function = self.heap.closure(closure.lambda, closure.env);
+        Ok(self.heap.partial(function, arguments))
+    }
+
+    /// A word for a function applied to a value, to be computed when needed.
+    pub fn delay_apply(&mut self, function: Value, argument: Value) -> Value {
+        match function.peek().as_closure() {
+            Some(closure) => self.heap.thunk(Thunk::apply(closure, argument)),
+            None => self.delay_apply_all(function, &[argument]),
+        }
+    }
+
+    /// The same for several arguments.
+    pub fn delay_apply_all(&mut self, function: Value, arguments: &[Value]) -> Value {
+        let env = self.heap.env(None, arguments.len() + 1);
+        env.slot(0).set(function);
+        for (index, argument) in arguments.iter().enumerate() {
+            env.slot(index as u32 + 1).set(*argument);
+        }
+        let code = self.session.application(arguments.len());
+        self.heap.thunk(Thunk::code(code, env))
+    }
+
+    fn apply_arguments<A: Arguments>(
+        &mut self,
+        mut function: Value,
+        arguments: A,
+        pos: PosId,
+    ) -> Result<Value> {
+        self.enter(pos)?;
+        let mut next = 0;
+        while next < arguments.len() {
+            let left = arguments.len() - next;
+            function = match function.view() {
+                View::Closure(closure) => {
+                    let takes = closure.lambda.parameters.len();
+                    if left < takes {
+                        let given = self.rest(arguments, next);
+                        next = arguments.len();
+                        self.heap.partial(function, given)
+                    } else {
+                        let result = self.call_closure(closure, arguments, next, pos)?;
+                        next += takes;
+                        result
+                    }
+                }
+                View::Builtin(id) => {
+                    let builtin = id.builtin();
+                    let takes = builtin.arity as usize;
+                    if left < takes {
+                        let given = self.rest(arguments, next);
+                        next = arguments.len();
+                        self.heap.partial(function, given)
+                    } else {
+                        let mut values = [Value::NULL; MAX_ARITY];
+                        for (index, value) in values[..takes].iter_mut().enumerate() {
+                            *value = self.argument(builtin, index, arguments, next + index);
+                        }
+                        next += takes;
+                        self.call_builtin(builtin, &values[..takes], pos)?
+                    }
+                }
+                View::Partial(partial) => self.apply_partial(partial, arguments, &mut next, pos)?,
+                View::Attrs(attrs) if attrs.find(crate::symbol::known().functor).is_some() => {
+                    self.functor(attrs, function, pos)?
+                }
+                _ => return Err(self.not_a_function(function, pos)),
+            };
+        }
+        self.depth -= 1;
+        Ok(function)
+    }
+
+    /// Counts a call; the count goes down only where a call succeeds, and is set back where an error is caught.
+    #[inline(always)]
+    fn enter(&mut self, pos: PosId) -> Result<()> {
+        self.depth += 1;
+        if self.depth > self.max_depth {
+            return Err(stack_overflow(pos));
+        }
+        self.check_stack(pos)
+    }
+
+    /// The number of calls under way, to be given to [`Evaluator::reset_depth`] where an error is caught.
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// After an error was caught: the calls that it left are not under way any more.
+    pub fn reset_depth(&mut self, depth: u32) {
+        self.depth = depth;
+    }
+
+    fn rest<A: Arguments>(&mut self, arguments: A, next: usize) -> &'static [Slot] {
+        let slots = self.heap.slots(arguments.len() - next, |_, _| Value::NULL);
+        for (index, slot) in slots.iter().enumerate() {
+            slot.set(arguments.delayed(next + index, self));
+        }
+        slots
+    }
+
+    /// An argument of a builtin. One that it is sure to evaluate is evaluated now, which saves the thunk; if that fails, the
+    /// builtin meets the error where it evaluates the argument, so that nothing can tell the difference.
+    #[inline(always)]
+    fn argument<A: Arguments>(
+        &mut self,
+        builtin: &Builtin,
+        index: usize,
+        arguments: A,
+        at: usize,
+    ) -> Value {
+        if builtin.strict & 1 << index == 0 {
+            return arguments.delayed(at, self);
+        }
+        match arguments.evaluated(at, self) {
+            Ok(value) => value,
+            Err(error) => self.fail_later(error),
+        }
+    }
+
+    #[cold]
+    pub(super) fn fail_later(&mut self, error: Failure) -> Value {
+        self.heap.thunk(Thunk::failed(Box::leak(error)))
+    }
+
+    #[inline(always)]
+    fn call_builtin(&mut self, builtin: &'static Builtin, arguments: &[Value], pos: PosId) -> Result<Value> {
+        self.stats.builtin_calls += 1;
+        match (builtin.function)(self, arguments, pos) {
+            Ok(value) => Ok(value),
+            Err(error) if builtin.is_traced() => {
+                Err(error.trace(pos, format!("while calling the '{}' builtin", builtin.name)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn apply_partial<A: Arguments>(
+        &mut self,
+        partial: &'static Partial,
+        arguments: A,
+        next: &mut usize,
+        pos: PosId,
+    ) -> Result<Value> {
+        let takes = match partial.function.view() {
+            View::Closure(closure) => closure.lambda.parameters.len(),
+            View::Builtin(id) => id.builtin().arity as usize,
+            _ => unreachable!("only closures and builtins are partially applied"),
+        };
+        let wanted = (takes - partial.arguments.len()).min(arguments.len() - *next);
+        let mut all: Vec<Value> = partial.arguments.iter().map(Slot::get).collect();
+        for _ in 0..wanted {
+            all.push(arguments.delayed(*next, self));
+            *next += 1;
+        }
+        if all.len() < takes {
+            let slots = self.heap.slots(all.len(), |_, index| all[index]);
+            return Ok(self.heap.partial(partial.function, slots));
+        }
+        match partial.function.view() {
+            View::Closure(closure) => self.call_closure(closure, &all[..], 0, pos),
+            View::Builtin(id) => self.call_builtin(id.builtin(), &all, pos),
+            _ => unreachable!("see above"),
+        }
+    }
+
+    fn functor(&mut self, attrs: &'static Attrs, function: Value, pos: PosId) -> Result<Value> {
+        let known = crate::symbol::known();
+        let functor = attrs.get(known.functor).unwrap_or(Value::NULL);
+        let applied = self
+            .force(functor)
+            .and_then(|functor| self.apply_arguments(functor, &[function][..], pos));
+        applied.traced(pos, || "while calling a functor (an attribute set with a '__functor' attribute)")
+    }
+
+    #[cold]
+    fn not_a_function(&mut self, value: Value, pos: PosId) -> Failure {
+        let shown = crate::print::for_error(self, value);
+        let message = format!(
+            "attempt to call something which is not a function but {}: {shown}",
+            super::expect::show_type(value)
+        );
+        EvalError::new(ErrorKind::Type, pos, message)
+    }
+
+    /// Calls a function that gets all its arguments, taken from `first` on.
+    #[inline(always)]
+    fn call_closure<A: Arguments>(
+        &mut self,
+        closure: &'static Closure,
+        arguments: A,
+        first: usize,
+        pos: PosId,
+    ) -> Result<Value> {
+        let lambda = closure.lambda;
+        self.stats.calls += 1;
+        let env = self.heap.env(Some(closure.env), lambda.size as usize);
+        for (index, parameter) in lambda.parameters.iter().enumerate() {
+            let value = match &parameter.pattern {
+                None => arguments.delayed(first + index, self),
+                Some(pattern) => {
+                    let value = arguments.evaluated(first + index, self);
+                    match value.and_then(|value| self.match_pattern(lambda, parameter, pattern, value, env, pos)) {
+                        Ok(value) => value,
+                        Err(error) => return Err(self.trace_call(error, lambda, pos)),
+                    }
+                }
+            };
+            env.slot(index as u32).set(value);
+        }
+        match self.eval(&lambda.body, env) {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.trace_call(error, lambda, pos)),
+        }
+    }
+
+    #[cold]
+    fn trace_call(&mut self, error: Failure, lambda: &'static Lambda, pos: PosId) -> Failure {
+        if !self.trace_calls {
+            return error;
+        }
+        let name = match lambda.name {
+            Some(name) => format!("'{}'", name.text()),
+            None => "anonymous lambda".into(),
+        };
+        let own = lambda.parameters.last().map_or(PosId::NONE, |parameter| parameter.pos);
+        let error = error.trace(own, format!("while calling {name}"));
+        if pos.is_some() { error.trace(pos, "from call site") } else { error }
+    }
+
+    /// Binds the attributes that a pattern names; gives the set for the `@` name.
+    fn match_pattern(
+        &mut self,
+        lambda: &'static Lambda,
+        parameter: &'static ir::Parameter,
+        pattern: &'static Pattern,
+        value: Value,
+        env: &'static Env,
+        pos: PosId,
+    ) -> Result<Value> {
+        let Some(attrs) = value.as_attrs() else {
+            let context = "while evaluating the value passed for the lambda argument";
+            let error = self.wrong_type(value, "a set", parameter.pos);
+            return Err(if pos.is_some() { error.trace(pos, context) } else { error });
+        };
+        // An `@` name may be used by the defaults, which are delayed and so see it in time.
+        let mut found = 0;
+        for (index, formal) in pattern.formals.iter().enumerate() {
+            let bound = match attrs.find(formal.name) {
+                Some(slot) => {
+                    found += 1;
+                    slot.get().peek()
+                }
+                None => match &formal.default {
+                    Some(default) => self.delay(default, env),
+                    None => return Err(self.missing_argument(lambda, parameter, formal, attrs, pos)),
+                },
+            };
+            env.slot(pattern.base + index as u32).set(bound);
+        }
+        if !pattern.ellipsis {
+            let given = attrs.flatten(&mut self.heap);
+            if found < given.len() {
+                return Err(self.unexpected_argument(lambda, parameter, pattern, attrs, pos));
+            }
+        }
+        Ok(value)
+    }
+
+    #[cold]
+    fn missing_argument(
+        &mut self,
+        lambda: &'static Lambda,
+        parameter: &'static ir::Parameter,
+        formal: &'static ir::Formal,
+        attrs: &'static Attrs,
+        pos: PosId,
+    ) -> Failure {
+        let flat = attrs.flatten(&mut self.heap);
+        let names = flat.keys.symbols().iter().map(|symbol| symbol.text());
+        let message = format!(
+            "function '{}' called without required argument '{}'",
+            lambda.shown_name(),
+            formal.name.text()
+        );
+        let error = EvalError::new(ErrorKind::MissingArgument, parameter.pos, message)
+            .suggest(crate::suggest::closest(formal.name.text(), names));
+        error.trace(pos, "from call site")
+    }
+
+    #[cold]
+    fn unexpected_argument(
+        &mut self,
+        lambda: &'static Lambda,
+        parameter: &'static ir::Parameter,
+        pattern: &'static Pattern,
+        attrs: &'static Attrs,
+        pos: PosId,
+    ) -> Failure {
+        let flat = attrs.flatten(&mut self.heap);
+        let is_formal = |name| pattern.formals.iter().any(|formal| formal.name == name);
+        // Nix names the first in the order of its symbols; sorted by name is as good and the same every time.
+        let unexpected = flat.sorted().into_iter().map(|(name, _)| name).find(|&name| !is_formal(name));
+        let Some(unexpected) = unexpected else {
+            return EvalError::eval(pos, "an argument that the function does not take");
+        };
+        let names = pattern.formals.iter().map(|formal| formal.name.text());
+        let message = format!(
+            "function '{}' called with unexpected argument '{}'",
+            lambda.shown_name(),
+            unexpected.text()
+        );
+        let error = EvalError::new(ErrorKind::MissingArgument, parameter.pos, message)
+            .suggest(crate::suggest::closest(unexpected.text(), names));
+        error.trace(pos, "from call site")
+    }
+}
+
+impl Lambda {
+    /// The name for messages.
+    pub fn shown_name(&self) -> String {
+        self.name.map_or_else(|| "anonymous lambda".into(), |name| name.text().to_string())
+    }
+}

@@ -1,0 +1,125 @@
+//! What goes wrong in an evaluation: a kind, a message, where, and the frames on the way.
+
+use crate::position::PosId;
+
+/// A failed evaluation. Boxed, so that results stay two words.
+pub type Failure = Box<EvalError>;
+
+/// The result of evaluating.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// What kind of error it is; `tryEval` catches the first two only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ErrorKind {
+    /// `throw`, and a search path that has no such entry.
+    Throw,
+    /// `assert`
+    Assertion,
+    /// `abort`
+    Abort,
+    /// A value of the wrong type.
+    Type,
+    /// A variable that nothing binds.
+    UndefinedVariable,
+    /// An attribute that is not there.
+    MissingAttribute,
+    /// A function was called with the wrong arguments.
+    MissingArgument,
+    /// A value that needs itself.
+    InfiniteRecursion,
+    /// Calls nested too deeply.
+    StackOverflow,
+    /// A text that is not an expression.
+    Syntax,
+    /// Forbidden by pure or restricted evaluation.
+    Restricted,
+    /// The store, the file system or a build failed.
+    World,
+    /// Anything else.
+    Eval,
+}
+
+/// A failed evaluation.
+#[derive(Clone, Debug)]
+pub struct EvalError {
+    /// The kind.
+    pub kind: ErrorKind,
+    /// The message, in Nix's words.
+    pub message: String,
+    /// Where.
+    pub pos: PosId,
+    /// Names that may have been meant.
+    pub suggestions: Vec<String>,
+    /// What was being done, innermost first.
+    pub traces: Vec<Trace>,
+    /// The exit status that the failure asks for, as that of a failed build; usually 1.
+    pub status: i32,
+}
+
+/// Something that was being done when the error happened.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// Where.
+    pub pos: PosId,
+    /// What, as in "while evaluating the attribute 'x'".
+    pub text: String,
+    /// Shown even without `--show-trace`.
+    pub always: bool,
+}
+
+impl EvalError {
+    /// An error of a kind.
+    pub fn new(kind: ErrorKind, pos: PosId, message: impl Into<String>) -> Failure {
+        Box::new(EvalError {
+            kind,
+            message: message.into(),
+            pos,
+            suggestions: Vec::new(),
+            traces: Vec::new(),
+            status: 1,
+        })
+    }
+
+    /// A value of the wrong type.
+    pub fn wrong_type(pos: PosId, message: impl Into<String>) -> Failure {
+        EvalError::new(ErrorKind::Type, pos, message)
+    }
+
+    /// An error of no special kind.
+    pub fn eval(pos: PosId, message: impl Into<String>) -> Failure {
+        EvalError::new(ErrorKind::Eval, pos, message)
+    }
+
+    /// Whether `tryEval` catches it.
+    pub fn is_catchable(&self) -> bool {
+        matches!(self.kind, ErrorKind::Throw | ErrorKind::Assertion)
+    }
+
+    /// Adds what was being done around it. An empty text adds nothing.
+    pub fn trace(mut self: Box<Self>, pos: PosId, text: impl Into<String>) -> Failure {
+        let text = text.into();
+        if !text.is_empty() {
+            self.traces.push(Trace { pos, text, always: false });
+        }
+        self
+    }
+
+    /// Adds names that may have been meant.
+    pub fn suggest(mut self: Box<Self>, suggestions: Vec<String>) -> Failure {
+        self.suggestions = suggestions;
+        self
+    }
+}
+
+/// Adds to the error of a result what was being done.
+pub trait Traced<T> {
+    /// See [`EvalError::trace`]; `text` is only made when there is an error.
+    fn traced<S: Into<String>>(self, pos: PosId, text: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T> Traced<T> for Result<T> {
+    #[inline(always)]
+    fn traced<S: Into<String>>(self, pos: PosId, text: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|error| error.trace(pos, text()))
+    }
+}

@@ -1,0 +1,131 @@
+//! Values of an expected type, or the error that Nix gives for another.
+
+use super::{
+    Evaluator,
+    error::{ErrorKind, EvalError, Failure, Result, Traced},
+};
+use crate::{
+    position::PosId,
+    print,
+    value::{Attrs, List, Str, Value, View},
+};
+
+/// What a value is, in the words of Nix's errors.
+pub fn show_type(value: Value) -> String {
+    match value.peek().view() {
+        View::Thunk(_) => "a thunk".into(),
+        View::Null => "null".into(),
+        View::Bool(_) => "a Boolean".into(),
+        View::Int(_) => "an integer".into(),
+        View::Float(_) => "a float".into(),
+        View::String(string) if string.context.is_some() => "a string with context".into(),
+        View::String(_) => "a string".into(),
+        View::Path(_) => "a path".into(),
+        View::Attrs(_) => "a set".into(),
+        View::List(_) => "a list".into(),
+        View::Closure(_) => "a function".into(),
+        View::Builtin(id) => format!("the built-in function '{}'", id.builtin().name),
+        View::Partial(partial) => match partial.function.view() {
+            View::Builtin(id) => {
+                format!("the partially applied built-in function '{}'", id.builtin().name)
+            }
+            _ => "a function".into(),
+        },
+    }
+}
+
+impl Evaluator {
+    /// The error for a value of the wrong type: `wanted` is as in "a set".
+    #[cold]
+    pub fn wrong_type(&mut self, value: Value, wanted: &str, pos: PosId) -> Failure {
+        let found = print::for_error(self, value);
+        let message = format!("expected {wanted} but found {}: {found}", show_type(value));
+        EvalError::new(ErrorKind::Type, pos, message)
+    }
+
+    /// A boolean.
+    pub fn expect_bool(&mut self, value: Value, pos: PosId, context: &str) -> Result<bool> {
+        match self.force(value).traced(pos, || context)?.view() {
+            View::Bool(value) => Ok(value),
+            _ => Err(self.wrong_type(value, "a Boolean", pos).trace(pos, context)),
+        }
+    }
+
+    /// An integer.
+    pub fn expect_int(&mut self, value: Value, pos: PosId, context: &str) -> Result<i64> {
+        match self.force(value).traced(pos, || context)?.view() {
+            View::Int(value) => Ok(value),
+            _ => Err(self.wrong_type(value, "an integer", pos).trace(pos, context)),
+        }
+    }
+
+    /// A number, as a float.
+    pub fn expect_float(&mut self, value: Value, pos: PosId, context: &str) -> Result<f64> {
+        match self.force(value).traced(pos, || context)?.view() {
+            View::Int(value) => Ok(value as f64),
+            View::Float(value) => Ok(value),
+            _ => Err(self.wrong_type(value, "a float", pos).trace(pos, context)),
+        }
+    }
+
+    /// A set.
+    #[inline(always)]
+    pub fn expect_attrs(&mut self, value: Value, pos: PosId, context: &str) -> Result<&'static Attrs> {
+        match self.force(value) {
+            Ok(value) => match value.as_attrs() {
+                Some(attrs) => Ok(attrs),
+                None => Err(self.wrong_type(value, "a set", pos).trace(pos, context)),
+            },
+            Err(error) => Err(error.trace(pos, context)),
+        }
+    }
+
+    /// A list.
+    #[inline(always)]
+    pub fn expect_list(&mut self, value: Value, pos: PosId, context: &str) -> Result<&'static List> {
+        match self.force(value) {
+            Ok(value) => match value.as_list() {
+                Some(list) => Ok(list),
+                None => Err(self.wrong_type(value, "a list", pos).trace(pos, context)),
+            },
+            Err(error) => Err(error.trace(pos, context)),
+        }
+    }
+
+    /// A string, with whatever context.
+    pub fn expect_string(&mut self, value: Value, pos: PosId, context: &str) -> Result<&'static Str> {
+        match self.force(value).traced(pos, || context)?.as_string() {
+            Some(string) => Ok(string),
+            None => Err(self.wrong_type(value, "a string", pos).trace(pos, context)),
+        }
+    }
+
+    /// A string that must not refer to a store path.
+    pub fn expect_plain_string(
+        &mut self,
+        value: Value,
+        pos: PosId,
+        context: &str,
+    ) -> Result<&'static [u8]> {
+        let string = self.expect_string(value, pos, context)?;
+        let Some(first) = string.context.and_then(|context| context.iter().next()) else {
+            return Ok(string.bytes());
+        };
+        let message = format!(
+            "the string '{}' is not allowed to refer to a store path (such as '{}')",
+            String::from_utf8_lossy(string.bytes()),
+            crate::value::context::encode(first)
+        );
+        Err(EvalError::eval(pos, message).trace(pos, context))
+    }
+
+    /// Something that can be called.
+    pub fn expect_function(&mut self, value: Value, pos: PosId, context: &str) -> Result<Value> {
+        let forced = self.force(value).traced(pos, || context)?;
+        match forced.view() {
+            View::Closure(_) | View::Builtin(_) | View::Partial(_) => Ok(forced),
+            View::Attrs(attrs) if attrs.find(crate::symbol::known().functor).is_some() => Ok(forced),
+            _ => Err(self.wrong_type(value, "a function", pos).trace(pos, context)),
+        }
+    }
+}

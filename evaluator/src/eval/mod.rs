@@ -1,0 +1,443 @@
+//! Evaluation: code in an environment, to a value in weak head normal form.
+
+pub mod call;
+pub mod coerce;
+pub mod compare;
+pub mod error;
+pub mod expect;
+pub mod operators;
+pub mod select;
+pub mod strings;
+
+use std::sync::Arc;
+
+use error::{ErrorKind, EvalError, Failure, Result, Traced};
+
+use crate::{
+    ir::{self, Expr},
+    position::PosId,
+    session::Session,
+    symbol::Symbol,
+    value::{Env, Heap, Slot, Thunk, ThunkState, Value},
+};
+
+/// One thread of evaluation: its memory and its place on the stack. What threads share is in [`Session`].
+pub struct Evaluator {
+    /// Where this thread allocates.
+    pub heap: Heap,
+    /// What all threads of the evaluation share.
+    pub session: Arc<Session>,
+    /// Function calls under way.
+    depth: u32,
+    max_depth: u32,
+    /// The address below which the native stack must not grow.
+    stack_limit: usize,
+    /// Whether calls of functions leave a trace in errors.
+    pub(crate) trace_calls: bool,
+    /// What is counted for `--stats`.
+    pub stats: Stats,
+}
+
+/// Counts of what an evaluation did.
+#[derive(Default, Clone, Copy, Debug)]
+pub struct Stats {
+    /// Functions called.
+    pub calls: u64,
+    /// Builtins called.
+    pub builtin_calls: u64,
+    /// Thunks evaluated.
+    pub thunks: u64,
+    /// `//` operations.
+    pub updates: u64,
+    /// Files evaluated.
+    pub files: u64,
+}
+
+/// The stack that an evaluating thread needs to nest 10,000 calls of any shape: reserved, not touched.
+pub const STACK_SIZE: usize = 4 << 30;
+/// What is left for code that does not check.
+const STACK_RESERVE: usize = 1 << 20;
+
+/// The address of the current stack frame, about.
+#[inline(always)]
+fn stack_address() -> usize {
+    let marker = 0u8;
+    std::ptr::from_ref(&marker).addr()
+}
+
+/// Runs `work` on a thread whose stack is large enough for deep recursion.
+pub fn with_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, work)?;
+        thread.join().map_err(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+impl Evaluator {
+    /// A thread of evaluation; to be made on the thread that uses it, which [`with_large_stack`] made.
+    pub fn new(session: Arc<Session>) -> Evaluator {
+        Evaluator {
+            heap: Heap::new(),
+            depth: 0,
+            max_depth: session.settings.max_call_depth,
+            stack_limit: stack_address().saturating_sub(STACK_SIZE - STACK_RESERVE),
+            trace_calls: session.settings.show_trace,
+            session,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Evaluates code.
+    pub fn eval(&mut self, expr: &'static Expr, env: &'static Env) -> Result<Value> {
+        let (mut expr, mut env) = (expr, env);
+        loop {
+            return match expr {
+                Expr::Value(value) => self.force(*value),
+                Expr::Local(slot) => self.variable(env.slot(*slot)),
+                Expr::Outer(slot) => self.variable(env.ancestor(1).slot(*slot)),
+                Expr::Variable { depth, slot } => self.variable(env.ancestor(*depth).slot(*slot)),
+                Expr::Select(select) => self.select(select, env),
+                Expr::Call(call) => self.call(call, env),
+                Expr::If(branch) => {
+                    let condition = self.condition(
+                        &branch.condition,
+                        env,
+                        branch.pos,
+                        "while evaluating a branch condition",
+                    )?;
+                    expr = if condition { &branch.then } else { &branch.otherwise };
+                    continue;
+                }
+                Expr::Let(bindings) => {
+                    self.bind(bindings, env);
+                    expr = &bindings.body;
+                    continue;
+                }
+                Expr::LetEnv(bindings) => {
+                    env = self.heap.env(Some(env), bindings.size as usize);
+                    self.bind(bindings, env);
+                    expr = &bindings.body;
+                    continue;
+                }
+                Expr::Lambda(lambda) => Ok(self.heap.closure(lambda, env)),
+                Expr::Attrs(attrs) => self.attrs(attrs, env),
+                Expr::RecAttrs(attrs) => self.rec_attrs(attrs, env),
+                Expr::List(elements) => Ok(self.list(elements, env)),
+                Expr::With(variable) => self.with_variable(variable, env),
+                Expr::SelectPath(select) => self.select_path(select, env),
+                Expr::HasAttr(has) => self.has_attr(has, env),
+                Expr::Assert(assert) => {
+                    self.assert(assert, env)?;
+                    expr = &assert.body;
+                    continue;
+                }
+                Expr::Not(not) => {
+                    let context = "in the argument of the not operator";
+                    Ok(Value::bool(!self.condition(&not.operand, env, not.pos, context)?))
+                }
+                Expr::And(op) => {
+                    let left = "in the left operand of the AND (&&) operator";
+                    let right = "in the right operand of the AND (&&) operator";
+                    let value = self.condition(&op.left, env, op.pos, left)?
+                        && self.condition(&op.right, env, op.pos, right)?;
+                    Ok(Value::bool(value))
+                }
+                Expr::Or(op) => {
+                    let left = "in the left operand of the OR (||) operator";
+                    let right = "in the right operand of the OR (||) operator";
+                    let value = self.condition(&op.left, env, op.pos, left)?
+                        || self.condition(&op.right, env, op.pos, right)?;
+                    Ok(Value::bool(value))
+                }
+                Expr::Implies(op) => {
+                    let left = "in the left operand of the IMPL (->) operator";
+                    let right = "in the right operand of the IMPL (->) operator";
+                    let value = !self.condition(&op.left, env, op.pos, left)?
+                        || self.condition(&op.right, env, op.pos, right)?;
+                    Ok(Value::bool(value))
+                }
+                Expr::Equal(op) => Ok(Value::bool(self.equal_operands(op, env)?)),
+                Expr::NotEqual(op) => Ok(Value::bool(!self.equal_operands(op, env)?)),
+                Expr::Less(op) => self.less(op, env),
+                Expr::Add(op) => self.add(op, env),
+                Expr::Subtract(op) => self.subtract(op, env),
+                Expr::Multiply(op) => self.multiply(op, env),
+                Expr::Divide(op) => self.divide(op, env),
+                Expr::Update(op) => self.update(op, env),
+                Expr::Concat(op) => self.concat_lists(op, env),
+                Expr::Interpolation(parts) => self.interpolate(parts, env),
+                Expr::PathInterpolation(parts) => self.interpolate_path(parts, env),
+                Expr::Position(pos) => Ok(self.position_attrs(*pos)),
+            };
+        }
+    }
+
+    /// The value of a word: evaluates it if it is a thunk that has not been.
+    #[inline(always)]
+    pub fn force(&mut self, value: Value) -> Result<Value> {
+        if !value.is_thunk() {
+            return Ok(value);
+        }
+        let thunk = value.thunk();
+        match thunk.value() {
+            Some(value) => Ok(value),
+            None => self.force_thunk(thunk),
+        }
+    }
+
+    /// The value in a slot; the slot is left with it, so that the next look finds it directly.
+    #[inline(always)]
+    pub fn force_slot(&mut self, slot: &'static Slot) -> Result<Value> {
+        let value = slot.get();
+        if !value.is_thunk() {
+            return Ok(value);
+        }
+        let value = self.force(value)?;
+        slot.set(value);
+        Ok(value)
+    }
+
+    #[inline(always)]
+    fn variable(&mut self, slot: &'static Slot) -> Result<Value> {
+        self.force_slot(slot)
+    }
+
+    #[inline(never)]
+    fn force_thunk(&mut self, thunk: &'static Thunk) -> Result<Value> {
+        self.check_stack(PosId::NONE)?;
+        let state = thunk.state();
+        let claimed = match state {
+            ThunkState::Done(value) => return Ok(value),
+            ThunkState::Failed(error) => return Err(Box::new(error.clone())),
+            ThunkState::Busy => return Err(infinite_recursion(PosId::NONE)),
+            ThunkState::Code(..) | ThunkState::Apply(..) => thunk.claim(),
+        };
+        self.stats.thunks += 1;
+        let result = match state {
+            ThunkState::Code(expr, env) => self.eval(expr, env),
+            ThunkState::Apply(function, argument) => self.apply_closure(function, argument),
+            ThunkState::Done(_) | ThunkState::Failed(_) | ThunkState::Busy => unreachable!("returned above"),
+        };
+        match result {
+            Ok(value) => {
+                thunk.finish(value);
+                Ok(value)
+            }
+            Err(error) => {
+                thunk.restore(claimed);
+                Err(locate_recursion(error, state))
+            }
+        }
+    }
+
+    /// An error rather than a crash when the native stack is nearly used up.
+    #[inline(always)]
+    pub(crate) fn check_stack(&self, pos: PosId) -> Result<()> {
+        if stack_address() < self.stack_limit {
+            return Err(stack_overflow(pos));
+        }
+        Ok(())
+    }
+
+    /// A word for code whose value may not be needed: the value itself where that costs nothing and cannot fail,
+    /// else a thunk.
+    #[inline(always)]
+    pub fn delay(&mut self, expr: &'static Expr, env: &'static Env) -> Value {
+        match expr {
+            Expr::Value(value) => *value,
+            Expr::Local(slot) => self.delay_variable(expr, env, env.slot(*slot)),
+            Expr::Outer(slot) => self.delay_variable(expr, env, env.ancestor(1).slot(*slot)),
+            Expr::Variable { depth, slot } => {
+                self.delay_variable(expr, env, env.ancestor(*depth).slot(*slot))
+            }
+            Expr::Lambda(lambda) => self.heap.closure(lambda, env),
+            _ => match peek(expr, env) {
+                Some(value) => value,
+                None => self.heap.thunk(Thunk::code(expr, env)),
+            },
+        }
+    }
+
+    #[inline(always)]
+    fn delay_variable(&mut self, expr: &'static Expr, env: &'static Env, slot: &'static Slot) -> Value {
+        let value = slot.get();
+        if value.is_unset() {
+            return self.heap.thunk(Thunk::code(expr, env));
+        }
+        value.peek()
+    }
+
+    #[inline(always)]
+    fn bind(&mut self, bindings: &'static ir::Let, env: &'static Env) {
+        for (index, expr) in bindings.bindings.iter().enumerate() {
+            let value = self.delay(expr, env);
+            env.slot(bindings.base + index as u32).set(value);
+        }
+    }
+
+    fn list(&mut self, elements: &'static [Expr], env: &'static Env) -> Value {
+        let slots = self.heap.slots(elements.len(), |_, _| Value::NULL);
+        for (slot, element) in slots.iter().zip(elements) {
+            slot.set(self.delay(element, env));
+        }
+        self.heap.list_of(slots)
+    }
+
+    #[inline(always)]
+    fn condition(
+        &mut self,
+        expr: &'static Expr,
+        env: &'static Env,
+        pos: PosId,
+        context: &'static str,
+    ) -> Result<bool> {
+        let value = self.eval(expr, env);
+        match value {
+            Ok(value) if value == Value::TRUE => Ok(true),
+            Ok(value) if value == Value::FALSE => Ok(false),
+            other => self.not_a_condition(other, pos, context),
+        }
+    }
+
+    #[cold]
+    fn not_a_condition(&mut self, value: Result<Value>, pos: PosId, context: &'static str) -> Result<bool> {
+        value.and_then(|value| self.expect_bool(value, pos, "")).traced(pos, || context)
+    }
+
+    fn assert(&mut self, assert: &'static ir::Assert, env: &'static Env) -> Result<()> {
+        let context = "in the condition of the assert statement";
+        if self.condition(&assert.condition, env, assert.pos, context)? {
+            return Ok(());
+        }
+        let message = format!("assertion '{}' failed", assert.text);
+        Err(EvalError::new(ErrorKind::Assertion, assert.pos, message))
+    }
+
+    fn position_attrs(&mut self, pos: PosId) -> Value {
+        let Some(place) = pos.place() else { return Value::NULL };
+        let known = crate::symbol::known();
+        let file = match &place.source.origin {
+            crate::position::Origin::File(path) => {
+                use std::os::unix::ffi::OsStrExt;
+                self.heap.string(path.as_os_str().as_bytes())
+            }
+            crate::position::Origin::String => self.heap.string("«string»".as_bytes()),
+            crate::position::Origin::Stdin => self.heap.string("«stdin»".as_bytes()),
+            crate::position::Origin::Internal(name) => self.heap.string(format!("<nix/{name}>").as_bytes()),
+        };
+        let line = self.heap.int(place.line as i64);
+        let column = self.heap.int(place.column as i64);
+        self.attrs_from(&mut [(known.file, file), (known.line, line), (known.column, column)])
+    }
+
+    /// The position of a definition as `{ file, line, column }`, or `null`.
+    pub(crate) fn position_value(&mut self, pos: PosId) -> Value {
+        self.position_attrs(pos)
+    }
+
+    /// A set from a few attributes without positions; names must differ.
+    pub fn attrs_from(&mut self, entries: &mut [(Symbol, Value)]) -> Value {
+        entries.sort_unstable_by_key(|entry| entry.0);
+        let keys = self.heap.keys(entries.iter().map(|entry| (entry.0, PosId::NONE)));
+        self.heap.attrs(keys, |_, index| entries[index].1)
+    }
+}
+
+/// A value that is there already, or can be had without evaluating anything, allocating or failing.
+///
+/// What it gives may be a thunk (a selected attribute), which is then shared instead of delayed once more.
+#[inline]
+fn peek(expr: &'static Expr, env: &'static Env) -> Option<Value> {
+    match expr {
+        Expr::Select(select) => {
+            let subject = peek_operand(&select.subject, env)?;
+            Some(subject.as_attrs()?.find(select.name)?.get().peek())
+        }
+        Expr::Subtract(op) => peek_ints(op, env, i64::checked_sub),
+        Expr::Add(op) => peek_ints(op, env, i64::checked_add),
+        Expr::Multiply(op) => peek_ints(op, env, i64::checked_mul),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn peek_operand(expr: &'static Expr, env: &'static Env) -> Option<Value> {
+    match expr {
+        Expr::Value(value) => Some(value.peek()),
+        Expr::Local(slot) => Some(env.slot(*slot).get().peek()),
+        Expr::Outer(slot) => Some(env.ancestor(1).slot(*slot).get().peek()),
+        Expr::Variable { depth, slot } => Some(env.ancestor(*depth).slot(*slot).get().peek()),
+        Expr::Select(_) => peek(expr, env),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn peek_ints(
+    op: &'static ir::Binary,
+    env: &'static Env,
+    compute: fn(i64, i64) -> Option<i64>,
+) -> Option<Value> {
+    let left = peek_operand(&op.left, env)?.as_small_int()?;
+    let right = peek_operand(&op.right, env)?.as_small_int()?;
+    Value::small_int(compute(left, right)?)
+}
+
+#[cold]
+fn infinite_recursion(pos: PosId) -> Failure {
+    EvalError::new(ErrorKind::InfiniteRecursion, pos, "infinite recursion encountered")
+}
+
+#[cold]
+pub(crate) fn stack_overflow(pos: PosId) -> Failure {
+    EvalError::new(ErrorKind::StackOverflow, pos, "stack overflow; max-call-depth exceeded")
+}
+
+/// Gives the error of a thunk that needs itself the position of the expression that asked.
+#[cold]
+fn locate_recursion(mut error: Failure, state: ThunkState) -> Failure {
+    if error.kind == ErrorKind::InfiniteRecursion
+        && !error.pos.is_some()
+        && let ThunkState::Code(expr, _) = state
+    {
+        error.pos = expr.position();
+    }
+    error
+}
+
+impl Evaluator {
+    /// Evaluates a value and all that it holds; what was seen on the way is not looked at again.
+    pub fn force_deep(&mut self, value: Value) -> Result<Value> {
+        let mut seen = rustc_hash::FxHashSet::default();
+        self.force_deep_unseen(value, &mut seen)
+    }
+
+    fn force_deep_unseen(
+        &mut self,
+        value: Value,
+        seen: &mut rustc_hash::FxHashSet<usize>,
+    ) -> Result<Value> {
+        self.check_stack(PosId::NONE)?;
+        let value = self.force(value)?;
+        match value.view() {
+            crate::value::View::Attrs(attrs) if seen.insert(value.address()) => {
+                let flat = attrs.flatten(&mut self.heap);
+                let positions = flat.keys.positions();
+                for ((name, slot), pos) in flat.iter().zip(positions) {
+                    let member = slot.get();
+                    self.force_deep_unseen(member, seen).traced(*pos, || {
+                        format!("while evaluating the attribute '{}'", crate::print::attr_name(name))
+                    })?;
+                }
+            }
+            crate::value::View::List(list) if seen.insert(value.address()) => {
+                for (index, element) in list.iter().enumerate() {
+                    self.force_deep_unseen(element, seen)
+                        .traced(PosId::NONE, || format!("while evaluating list element at index {index}"))?;
+                }
+            }
+            _ => {}
+        }
+        Ok(value)
+    }
+}

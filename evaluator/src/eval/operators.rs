@@ -1,0 +1,263 @@
+//! Arithmetic, comparison and concatenation.
+
+use super::{
+    Evaluator,
+    error::{EvalError, Result, Traced},
+    expect::show_type,
+};
+use crate::{
+    ir::{self, Expr},
+    position::PosId,
+    value::{Env, Slot, Value, View},
+};
+
+/// An operator on two numbers.
+pub struct Arithmetic {
+    /// Its name, as in `builtins.NAME`.
+    pub name: &'static str,
+    /// What it does, as in Nix's message of an overflow.
+    verb: &'static str,
+    symbol: &'static str,
+    ints: fn(i64, i64) -> Option<i64>,
+    floats: fn(f64, f64) -> f64,
+}
+
+/// `+`
+pub const ADD: Arithmetic =
+    Arithmetic { name: "add", verb: "adding", symbol: "+", ints: i64::checked_add, floats: |a, b| a + b };
+/// `-`
+pub const SUBTRACT: Arithmetic =
+    Arithmetic { name: "sub", verb: "subtracting", symbol: "-", ints: i64::checked_sub, floats: |a, b| a - b };
+/// `*`
+pub const MULTIPLY: Arithmetic =
+    Arithmetic { name: "mul", verb: "multiplying", symbol: "*", ints: i64::checked_mul, floats: |a, b| a * b };
+/// `/`
+pub const DIVIDE: Arithmetic =
+    Arithmetic { name: "div", verb: "dividing", symbol: "/", ints: i64::checked_div, floats: |a, b| a / b };
+
+impl Evaluator {
+    /// A value that need not be evaluated in a general way.
+    #[inline(always)]
+    fn operand(&mut self, expr: &'static Expr, env: &'static Env) -> Result<Value> {
+        self.eval(expr, env)
+    }
+
+    pub(super) fn add(&mut self, op: &'static ir::Binary, env: &'static Env) -> Result<Value> {
+        let left = self.operand(&op.left, env)?;
+        if let Some(a) = left.as_small_int() {
+            let right = self.operand(&op.right, env)?;
+            // Two 61-bit numbers cannot overflow 64 bits.
+            if let Some(b) = right.as_small_int() {
+                return Ok(self.heap.int(a + b));
+            }
+            return self.add_values(left, right, op);
+        }
+        if let Some(a) = left.as_string() {
+            let right = self.operand(&op.right, env)?;
+            if let Some(b) = right.as_string() {
+                return Ok(self.join(a, b));
+            }
+            return self.add_values(left, right, op);
+        }
+        let right = self.operand(&op.right, env)?;
+        self.add_values(left, right, op)
+    }
+
+    pub(super) fn subtract(&mut self, op: &'static ir::Binary, env: &'static Env) -> Result<Value> {
+        let left = self.operand(&op.left, env);
+        if let Ok(value) = left
+            && let Some(a) = value.as_small_int()
+            && let Ok(right) = self.operand(&op.right, env)
+            && let Some(b) = right.as_small_int()
+        {
+            return Ok(self.heap.int(a - b));
+        }
+        let left = self.reuse(left);
+        let right = self.delay(&op.right, env);
+        self.arithmetic_operator(&SUBTRACT, left, right, op.pos)
+    }
+
+    pub(super) fn multiply(&mut self, op: &'static ir::Binary, env: &'static Env) -> Result<Value> {
+        let left = self.delay(&op.left, env);
+        let right = self.delay(&op.right, env);
+        self.arithmetic_operator(&MULTIPLY, left, right, op.pos)
+    }
+
+    pub(super) fn divide(&mut self, op: &'static ir::Binary, env: &'static Env) -> Result<Value> {
+        let left = self.delay(&op.left, env);
+        let right = self.delay(&op.right, env);
+        self.arithmetic_operator(&DIVIDE, left, right, op.pos)
+    }
+
+    fn reuse(&mut self, value: Result<Value>) -> Value {
+        match value {
+            Ok(value) => value,
+            Err(error) => self.fail_later(error),
+        }
+    }
+
+    /// An operator that Nix makes a call of a builtin, so its errors read like those of a call.
+    fn arithmetic_operator(
+        &mut self,
+        arithmetic: &Arithmetic,
+        left: Value,
+        right: Value,
+        pos: PosId,
+    ) -> Result<Value> {
+        self.arithmetic(arithmetic, left, right, pos)
+            .traced(pos, || format!("while calling the '{}' builtin", arithmetic.name))
+    }
+
+    /// `builtins.add` and the others.
+    pub fn arithmetic(
+        &mut self,
+        arithmetic: &Arithmetic,
+        left: Value,
+        right: Value,
+        pos: PosId,
+    ) -> Result<Value> {
+        let name = arithmetic.name;
+        let first = match name {
+            "sub" | "add" => format!("while evaluating the first argument of the {}", noun(name)),
+            "mul" => "while evaluating the first argument of the multiplication".into(),
+            _ => "while evaluating the first operand of the division".into(),
+        };
+        let second = first.replace("first", "second");
+        let left = self.force(left).traced(pos, || first.clone())?;
+        let right = self.force(right).traced(pos, || second.clone())?;
+        if matches!(left.view(), View::Float(_)) || matches!(right.view(), View::Float(_)) || name == "div" {
+            let a = self.expect_float(left, pos, &first)?;
+            let b = self.expect_float(right, pos, &second)?;
+            if name == "div" && b == 0.0 {
+                return Err(EvalError::eval(pos, "division by zero"));
+            }
+            if let (View::Int(a), View::Int(b)) = (left.view(), right.view()) {
+                return self.integers(arithmetic, a, b, pos);
+            }
+            return Ok(self.heap.float((arithmetic.floats)(a, b)));
+        }
+        let a = self.expect_int(left, pos, &first)?;
+        let b = self.expect_int(right, pos, &second)?;
+        self.integers(arithmetic, a, b, pos)
+    }
+
+    fn integers(&mut self, arithmetic: &Arithmetic, a: i64, b: i64, pos: PosId) -> Result<Value> {
+        match (arithmetic.ints)(a, b) {
+            Some(value) => Ok(self.heap.int(value)),
+            None => {
+                let Arithmetic { verb, symbol, .. } = arithmetic;
+                Err(EvalError::eval(pos, format!("integer overflow in {verb} {a} {symbol} {b}")))
+            }
+        }
+    }
+
+    /// `a + b` where neither shortcut applies.
+    fn add_values(&mut self, left: Value, right: Value, op: &'static ir::Binary) -> Result<Value> {
+        match (left.view(), right.view()) {
+            (View::Int(a), View::Int(b)) => self.integers(&ADD, a, b, op.pos),
+            (View::Int(a), View::Float(b)) => Ok(self.heap.float(a as f64 + b)),
+            (View::Float(a), View::Int(b)) => Ok(self.heap.float(a + b as f64)),
+            (View::Float(a), View::Float(b)) => Ok(self.heap.float(a + b)),
+            (View::Int(_), _) => {
+                let message = format!("cannot add {} to an integer", show_type(right));
+                Err(EvalError::wrong_type(op.right_pos, message))
+            }
+            (View::Float(_), _) => {
+                let message = format!("cannot add {} to a float", show_type(right));
+                Err(EvalError::wrong_type(op.right_pos, message))
+            }
+            _ => self.add_strings(left, right, op),
+        }
+    }
+
+    pub(super) fn less(&mut self, op: &'static ir::Comparison, env: &'static Env) -> Result<Value> {
+        let left = self.eval(&op.left, env);
+        let right = match left {
+            Ok(_) => self.eval(&op.right, env),
+            Err(error) => return Err(self.in_less_than(error, op.pos)),
+        };
+        let (left, right) = match (left, right) {
+            (Ok(left), Ok(right)) => (left, right),
+            (Err(error), _) | (_, Err(error)) => return Err(self.in_less_than(error, op.pos)),
+        };
+        if let (Some(a), Some(b)) = (left.as_small_int(), right.as_small_int()) {
+            return Ok(Value::bool((a < b) != op.negate));
+        }
+        match self.less_than(left, right, op.pos, "") {
+            Ok(less) => Ok(Value::bool(less != op.negate)),
+            Err(error) => Err(self.in_less_than(error, op.pos)),
+        }
+    }
+
+    #[cold]
+    fn in_less_than(&mut self, error: super::Failure, pos: PosId) -> super::Failure {
+        error.trace(pos, "while calling the 'lessThan' builtin")
+    }
+
+    pub(super) fn concat_lists(&mut self, op: &'static ir::Binary, env: &'static Env) -> Result<Value> {
+        let context = "while evaluating one of the elements to concatenate";
+        let left = self.eval(&op.left, env).traced(op.pos, || context)?;
+        let right = self.eval(&op.right, env).traced(op.pos, || context)?;
+        let a = self.expect_list(left, op.pos, context)?;
+        let b = self.expect_list(right, op.pos, context)?;
+        if b.is_empty() {
+            return Ok(left);
+        }
+        if a.is_empty() {
+            return Ok(right);
+        }
+        Ok(self.concat_slots(&[a.slots(), b.slots()]))
+    }
+
+    /// One list of several.
+    pub fn concat_slots(&mut self, parts: &[&'static [Slot]]) -> Value {
+        let total = parts.iter().map(|part| part.len()).sum();
+        let mut all = parts.iter().flat_map(|part| part.iter());
+        let slots = self.heap.slots(total, |_, _| all.next().map_or(Value::NULL, Slot::get));
+        self.heap.list_of(slots)
+    }
+}
+
+fn noun(name: &str) -> &'static str {
+    match name {
+        "add" => "addition",
+        _ => "subtraction",
+    }
+}
+
+impl Expr {
+    /// Where an expression stands, as far as its code remembers.
+    pub(crate) fn position(&self) -> PosId {
+        match self {
+            Expr::With(e) => e.pos,
+            Expr::Select(e) => e.pos,
+            Expr::SelectPath(e) => e.pos,
+            Expr::HasAttr(e) => e.pos,
+            Expr::Attrs(e) => e.pos,
+            Expr::RecAttrs(e) => e.pos,
+            Expr::Lambda(e) => e.parameters[0].pos,
+            Expr::Call(e) => e.pos,
+            Expr::If(e) => e.pos,
+            Expr::Assert(e) => e.pos,
+            Expr::Not(e) => e.pos,
+            Expr::And(e)
+            | Expr::Or(e)
+            | Expr::Implies(e)
+            | Expr::Equal(e)
+            | Expr::NotEqual(e)
+            | Expr::Update(e)
+            | Expr::Concat(e)
+            | Expr::Add(e)
+            | Expr::Subtract(e)
+            | Expr::Multiply(e)
+            | Expr::Divide(e) => e.pos,
+            Expr::Less(e) => e.pos,
+            Expr::Interpolation(e) | Expr::PathInterpolation(e) => e.pos,
+            Expr::Position(pos) => *pos,
+            Expr::Let(e) | Expr::LetEnv(e) => e.body.position(),
+            Expr::Value(_) | Expr::Local(_) | Expr::Outer(_) | Expr::Variable { .. } | Expr::List(_) => {
+                PosId::NONE
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The code that is evaluated: a compact tree with variables resolved to slots and names interned.
+//!
+//! A node is two words. Composite nodes point to a struct that holds its children inline, so that evaluating a node
+//! touches one further cache line. Code lives as long as the process.
+
+pub mod lower;
+
+use crate::{
+    position::PosId,
+    symbol::Symbol,
+    value::{Keys, Value},
+};
+
+/// An expression. Evaluated in an environment whose shape `lower` knows.
+#[derive(Clone, Copy)]
+pub enum Expr {
+    /// A constant: number, string, path, builtin, empty list.
+    Value(Value),
+    /// A variable of the current environment.
+    Local(u32),
+    /// A variable of the environment around it.
+    Outer(u32),
+    /// A variable further out.
+    Variable { depth: u32, slot: u32 },
+    /// A variable that no scope binds, but a `with` may.
+    With(&'static WithVariable),
+    /// `a.b`
+    Select(&'static Select),
+    /// `a.b.c or d`, or with dynamic names
+    SelectPath(&'static SelectPath),
+    /// `a ? b.c`
+    HasAttr(&'static HasAttr),
+    /// `{ }` whose values do not see each other
+    Attrs(&'static AttrsExpr),
+    /// `rec { }`: the values are bound in the environment already
+    RecAttrs(&'static RecAttrs),
+    /// `[ ]`
+    List(&'static [Expr]),
+    /// A function.
+    Lambda(&'static Lambda),
+    /// `f a b`
+    Call(&'static Call),
+    /// `let`, in slots of the current environment
+    Let(&'static Let),
+    /// `let`, in a new environment
+    LetEnv(&'static Let),
+    /// `if`
+    If(&'static If),
+    /// `assert`
+    Assert(&'static Assert),
+    /// `!a`
+    Not(&'static Unary),
+    /// `a && b`
+    And(&'static Binary),
+    /// `a || b`
+    Or(&'static Binary),
+    /// `a -> b`
+    Implies(&'static Binary),
+    /// `a == b`
+    Equal(&'static Binary),
+    /// `a != b`
+    NotEqual(&'static Binary),
+    /// `a // b`
+    Update(&'static Binary),
+    /// `a ++ b`
+    Concat(&'static Binary),
+    /// `a + b`
+    Add(&'static Binary),
+    /// `a - b`, where `__sub` is the builtin
+    Subtract(&'static Binary),
+    /// `a * b`
+    Multiply(&'static Binary),
+    /// `a / b`
+    Divide(&'static Binary),
+    /// `a < b`
+    Less(&'static Comparison),
+    /// `"a${b}"`
+    Interpolation(&'static Interpolation),
+    /// `./a/${b}`
+    PathInterpolation(&'static Interpolation),
+    /// `__curPos`
+    Position(PosId),
+}
+
+/// A variable that a `with` may bind.
+pub struct WithVariable {
+    /// Its name.
+    pub name: Symbol,
+    /// Where it stands.
+    pub pos: PosId,
+    /// The scopes, innermost first: how many environments out, and the slot.
+    pub scopes: &'static [WithScope],
+}
+
+/// Where the set of a `with` is kept.
+#[derive(Clone, Copy)]
+pub struct WithScope {
+    /// How many environments out.
+    pub depth: u32,
+    /// The slot there.
+    pub slot: u32,
+    /// Where the `with` stands.
+    pub pos: PosId,
+}
+
+/// `a.b`
+pub struct Select {
+    /// `a`
+    pub subject: Expr,
+    /// `b`
+    pub name: Symbol,
+    /// The position of the whole.
+    pub pos: PosId,
+    /// Where `b` stands.
+    pub name_pos: PosId,
+}
+
+/// One step of an attribute path.
+#[derive(Clone, Copy)]
+pub struct PathStep {
+    /// The name.
+    pub name: StepName,
+    /// Where it stands.
+    pub pos: PosId,
+}
+
+/// The name of a step.
+#[derive(Clone, Copy)]
+pub enum StepName {
+    /// Known.
+    Static(Symbol),
+    /// To be evaluated.
+    Dynamic(Expr),
+}
+
+/// `a.b.c or d`
+pub struct SelectPath {
+    /// `a`
+    pub subject: Expr,
+    /// `b.c`
+    pub path: &'static [PathStep],
+    /// `d`
+    pub default: Option<Expr>,
+    /// The position of the whole.
+    pub pos: PosId,
+}
+
+/// `a ? b.c`
+pub struct HasAttr {
+    /// `a`
+    pub subject: Expr,
+    /// `b.c`
+    pub path: &'static [PathStep],
+    /// The position of the whole.
+    pub pos: PosId,
+}
+
+/// `${name} = value;`
+pub struct DynamicAttr {
+    /// The name.
+    pub name: Expr,
+    /// The value.
+    pub value: Expr,
+    /// Where it stands.
+    pub pos: PosId,
+}
+
+/// `{ a = x; ${b} = y; }`
+pub struct AttrsExpr {
+    /// The static names.
+    pub keys: &'static Keys,
+    /// Their values, in the order of the keys.
+    pub values: &'static [Expr],
+    /// The dynamic ones.
+    pub dynamic: &'static [DynamicAttr],
+    /// Where the set begins.
+    pub pos: PosId,
+}
+
+/// The set of a `rec { }` whose values are slots of the current environment.
+pub struct RecAttrs {
+    /// The static names.
+    pub keys: &'static Keys,
+    /// The slot of the first; the others follow in the order of the keys.
+    pub base: u32,
+    /// The dynamic ones.
+    pub dynamic: &'static [DynamicAttr],
+    /// The index of `__overrides` in the keys.
+    pub overrides: Option<u32>,
+    /// Where the set begins.
+    pub pos: PosId,
+}
+
+/// A function of one or more arguments: `a: b: { c }: e` is one function of three, whose arguments share an environment.
+///
+/// Only the last may be a pattern, since matching has to happen when that argument is given.
+pub struct Lambda {
+    /// The arguments; never empty.
+    pub parameters: &'static [Parameter],
+    /// The slots that an activation needs.
+    pub size: u32,
+    /// The body.
+    pub body: Expr,
+    /// The name that the function is bound to.
+    pub name: Option<Symbol>,
+}
+
+/// An argument. The argument with index `i` is kept in slot `i`.
+pub struct Parameter {
+    /// As Nix's `ExprLambda::pos`.
+    pub pos: PosId,
+    /// `x:` or `@x`
+    pub name: Option<Symbol>,
+    /// `{ a, b ? c }`
+    pub pattern: Option<Pattern>,
+}
+
+/// `{ a, b ? c, ... }`
+pub struct Pattern {
+    /// In the order of the source; kept in the slots from `base` on.
+    pub formals: &'static [Formal],
+    /// The slot of the first formal.
+    pub base: u32,
+    /// Whether more attributes may be given.
+    pub ellipsis: bool,
+}
+
+/// An attribute of a pattern.
+pub struct Formal {
+    /// Its name.
+    pub name: Symbol,
+    /// Where it stands.
+    pub pos: PosId,
+    /// `? e`
+    pub default: Option<Expr>,
+}
+
+/// `f a b`
+pub struct Call {
+    /// `f`
+    pub function: Expr,
+    /// `a b`; never empty
+    pub arguments: &'static [Expr],
+    /// Where the call stands.
+    pub pos: PosId,
+}
+
+/// `let a = x; in e`, `with`, and sources of `inherit (x)`.
+pub struct Let {
+    /// The slot of the first binding.
+    pub base: u32,
+    /// The values of the bindings, all delayed, in the order of their slots.
+    pub bindings: &'static [Expr],
+    /// The slots of the new environment, for [`Expr::LetEnv`].
+    pub size: u32,
+    /// `e`
+    pub body: Expr,
+}
+
+/// `if a then b else c`
+pub struct If {
+    /// `a`
+    pub condition: Expr,
+    /// `b`
+    pub then: Expr,
+    /// `c`
+    pub otherwise: Expr,
+    /// Where it stands.
+    pub pos: PosId,
+}
+
+/// `assert a; e`
+pub struct Assert {
+    /// `a`
+    pub condition: Expr,
+    /// `e`
+    pub body: Expr,
+    /// Where it stands.
+    pub pos: PosId,
+    /// The condition as Nix prints it.
+    pub text: &'static str,
+}
+
+/// `! a`
+pub struct Unary {
+    /// `a`
+    pub operand: Expr,
+    /// Where the operator stands.
+    pub pos: PosId,
+}
+
+/// `a + b`
+pub struct Binary {
+    /// `a`
+    pub left: Expr,
+    /// `b`
+    pub right: Expr,
+    /// Where the operator stands.
+    pub pos: PosId,
+    /// Where the text of `a` begins.
+    pub left_pos: PosId,
+    /// Where the text of `b` begins.
+    pub right_pos: PosId,
+}
+
+/// `a < b`, and the others, which Nix makes of it.
+pub struct Comparison {
+    /// The left operand of `<`.
+    pub left: Expr,
+    /// The right one.
+    pub right: Expr,
+    /// Where the operator stands.
+    pub pos: PosId,
+    /// `a <= b` is `!(b < a)`, as in Nix.
+    pub negate: bool,
+}
+
+/// A string or path in pieces.
+pub struct Interpolation {
+    /// The pieces.
+    pub parts: &'static [Piece],
+    /// Where the whole stands.
+    pub pos: PosId,
+}
+
+/// A piece.
+pub struct Piece {
+    /// Text is a constant string.
+    pub expr: Expr,
+    /// Where it stands.
+    pub pos: PosId,
+}

@@ -1,0 +1,161 @@
+//! Files to values: resolving, reading, parsing, lowering and evaluating, each file once.
+
+use std::{
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use bstr::{BStr, ByteSlice};
+use bumpalo::Bump;
+
+use crate::{
+    eval::{
+        Evaluator,
+        error::{ErrorKind, EvalError, Failure, Result},
+    },
+    ir::lower::{self, LowerError},
+    position::{Origin, PosId, Source},
+    symbol::Symbol,
+    syntax::{self, ParseOptions, error::SyntaxErrorKind},
+    value::{Env, Value},
+};
+
+/// What a folder means, in this order.
+const DEFAULT_FILES: [&[u8]; 2] = [b"/default.zx", b"/default.nix"];
+
+/// Names bound around a file: for `scopedImport` and the repl.
+#[derive(Clone, Copy, Default)]
+pub struct Scope<'s> {
+    /// The names and their values.
+    pub bindings: &'s [(Symbol, Value)],
+}
+
+impl Evaluator {
+    /// The value of a file; for a folder, of its `default.zx` or `default.nix`.
+    pub fn import(&mut self, path: &[u8], pos: PosId) -> Result<Value> {
+        if let Some(value) = self.imported(path) {
+            return Ok(value);
+        }
+        let resolved = self.resolve(path, pos)?;
+        if let Some(value) = self.imported(&resolved) {
+            self.remember_import(path, value);
+            return Ok(value);
+        }
+        let value = self.evaluate_file(&resolved, Scope::default(), pos)?;
+        self.remember_import(&resolved, value);
+        self.remember_import(path, value);
+        Ok(value)
+    }
+
+    fn imported(&self, path: &[u8]) -> Option<Value> {
+        let imports = self.session.imports.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        imports.get(path).copied()
+    }
+
+    fn remember_import(&self, path: &[u8], value: Value) {
+        let mut imports = self.session.imports.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        imports.insert(path.to_vec(), value);
+    }
+
+    /// The file that a path stands for: links followed, and a folder's default file.
+    pub fn resolve(&self, path: &[u8], pos: PosId) -> Result<Vec<u8>> {
+        self.session.check_access(path, pos)?;
+        let physical = self.session.physical(path);
+        let metadata = physical.metadata().map_err(|_| crate::session::missing(path, pos))?;
+        let file = if metadata.is_dir() {
+            let candidates = DEFAULT_FILES.map(|name| [path, name].concat());
+            let found = candidates.iter().find(|file| self.session.physical(file).exists());
+            found.cloned().unwrap_or_else(|| [path, b"/default.nix"].concat())
+        } else {
+            path.to_vec()
+        };
+        let physical = self.session.physical(&file);
+        if self.session.physical(&file).symlink_metadata().is_err() {
+            return Err(crate::session::missing(&file, pos));
+        }
+        // Links inside the store stay logical paths.
+        if file.starts_with(b"/nix/store/") {
+            return Ok(file);
+        }
+        let resolved = physical.canonicalize().map_err(|error| {
+            EvalError::new(ErrorKind::World, pos, format!("cannot resolve '{}': {error}", file.as_bstr()))
+        })?;
+        Ok(resolved.as_os_str().as_bytes().to_vec())
+    }
+
+    /// Evaluates a file anew, with further names in scope.
+    pub fn evaluate_file(&mut self, path: &[u8], scope: Scope<'_>, pos: PosId) -> Result<Value> {
+        let physical = self.session.physical(path);
+        let text = std::fs::read(&physical).map_err(|error| {
+            let message = format!("cannot read file '{}': {error}", path.as_bstr());
+            EvalError::new(ErrorKind::World, pos, message)
+        })?;
+        let base = path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)].as_bstr();
+        let origin = Origin::File(PathBuf::from(std::ffi::OsStr::from_bytes(path)));
+        self.stats.files += 1;
+        self.evaluate_text(origin, text, base, scope)
+    }
+
+    /// Evaluates an expression from anywhere; relative paths in it start at `base`.
+    pub fn evaluate_text(
+        &mut self,
+        origin: Origin,
+        text: Vec<u8>,
+        base: &BStr,
+        scope: Scope<'_>,
+    ) -> Result<Value> {
+        let source = Source::register(origin, text).ok_or_else(|| {
+            EvalError::eval(PosId::NONE, "the source texts of this evaluation exceed 4 GiB")
+        })?;
+        let code = self.compile(&source, base, scope)?;
+        let env = self.heap.env(None, code.size as usize);
+        for (index, (_, value)) in scope.bindings.iter().enumerate() {
+            env.slot(index as u32).set(*value);
+        }
+        let env: &'static Env = env;
+        self.eval(code.root, env)
+    }
+
+    fn compile(&mut self, source: &Source, base: &BStr, scope: Scope<'_>) -> Result<lower::Code> {
+        let arena = Bump::new();
+        let settings = &self.session.settings;
+        let options = ParseOptions {
+            pipe_operators: settings.has_feature("pipe-operators"),
+            pure: settings.pure,
+        };
+        let tree = syntax::parse(&source.text, &arena, &options).map_err(|error| {
+            let mut message = error.to_string();
+            if let SyntaxErrorKind::DuplicateAttribute { first, .. } = error.kind {
+                message = format!("{message} at {}", crate::print::position(source.at(first)));
+            }
+            EvalError::new(ErrorKind::Syntax, source.at(error.pos), message)
+        })?;
+        let names: Vec<Symbol> = scope.bindings.iter().map(|(name, _)| *name).collect();
+        let home = settings.home.as_ref().map(|home| home.as_os_str().as_bytes().to_vec());
+        let session = self.session.clone();
+        let context = lower::Context {
+            source,
+            base,
+            home: home.as_ref().map(|home| home.as_bstr()),
+            globals: &session.globals,
+            scope: &names,
+        };
+        lower::lower(&tree, &context, &mut self.heap).map_err(lower_failure)
+    }
+}
+
+fn lower_failure(error: LowerError) -> Failure {
+    match error {
+        LowerError::UndefinedVariable { name, pos } => {
+            let message = format!("undefined variable '{}'", name.text());
+            EvalError::new(ErrorKind::UndefinedVariable, pos, message)
+        }
+        LowerError::NoHome { pos } => EvalError::eval(pos, "'~' is used, but no home folder is known (set HOME)"),
+    }
+}
+
+/// The current folder, canonical, as a base for relative paths.
+pub fn current_folder() -> std::io::Result<Vec<u8>> {
+    let current: &Path = &std::env::current_dir()?;
+    Ok(current.as_os_str().as_bytes().to_vec())
+}

@@ -1,0 +1,238 @@
+//! Values as text, as `nix-instantiate --eval` and Nix's errors print them.
+
+use std::fmt::Write;
+
+use bstr::ByteSlice;
+
+use crate::{
+    eval::Evaluator,
+    position::{Origin, PosId},
+    symbol::Symbol,
+    value::{Value, View},
+};
+
+/// How much of a value is printed.
+#[derive(Clone, Copy)]
+struct Limits {
+    depth: usize,
+    attrs: usize,
+    items: usize,
+    string: usize,
+}
+
+const UNLIMITED: Limits =
+    Limits { depth: usize::MAX, attrs: usize::MAX, items: usize::MAX, string: usize::MAX };
+/// As Nix's `errorPrintOptions`.
+const IN_ERRORS: Limits = Limits { depth: 10, attrs: 10, items: 10, string: 1024 };
+
+/// A value as far as it is evaluated; thunks as `«thunk»` or, in [`for_eval`], `<CODE>`.
+pub fn shallow(value: Value) -> String {
+    Printer::new(UNLIMITED, Style::Values).print(value)
+}
+
+/// A value for an error message: cut where it gets long.
+pub fn for_error(_: &mut Evaluator, value: Value) -> String {
+    Printer::new(IN_ERRORS, Style::Values).print(value)
+}
+
+/// A value as `nix-instantiate --eval` prints it.
+pub fn for_eval(value: Value) -> String {
+    Printer::new(UNLIMITED, Style::Instantiate).print(value)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// `nix-instantiate --eval`: `<CODE>`, `<LAMBDA>`
+    Instantiate,
+    /// Errors and `trace`: `«thunk»`, `«lambda f @ file:1:2»`
+    Values,
+}
+
+struct Printer {
+    limits: Limits,
+    style: Style,
+    out: String,
+    seen: rustc_hash::FxHashSet<usize>,
+    attrs: usize,
+    items: usize,
+}
+
+impl Printer {
+    fn new(limits: Limits, style: Style) -> Printer {
+        Printer { limits, style, out: String::new(), seen: Default::default(), attrs: 0, items: 0 }
+    }
+
+    fn print(mut self, value: Value) -> String {
+        self.value(value, 0);
+        self.out
+    }
+
+    fn value(&mut self, value: Value, depth: usize) {
+        let value = value.peek();
+        match value.view() {
+            View::Null => self.out.push_str("null"),
+            View::Bool(value) => self.out.push_str(if value { "true" } else { "false" }),
+            View::Int(value) => {
+                let _ = write!(self.out, "{value}");
+            }
+            View::Float(value) => self.out.push_str(&float(value)),
+            View::String(string) => string_to(&mut self.out, string.bytes(), self.limits.string),
+            View::Path(path) => self.out.push_str(&path.to_str_lossy()),
+            View::Thunk(_) => self.out.push_str(match self.style {
+                Style::Instantiate => "<CODE>",
+                Style::Values => "«thunk»",
+            }),
+            View::List(list) if list.is_empty() => self.out.push_str("[ ]"),
+            View::Attrs(attrs) if attrs.is_empty() => self.out.push_str("{ }"),
+            View::List(_) | View::Attrs(_) if !self.seen.insert(value.address()) => {
+                self.out.push_str("«repeated»");
+            }
+            View::List(list) => self.list(list, depth),
+            View::Attrs(attrs) => self.attrs(attrs, depth),
+            View::Closure(closure) => self.lambda(closure.lambda, 0),
+            View::Builtin(id) => match self.style {
+                Style::Instantiate => self.out.push_str("<PRIMOP>"),
+                Style::Values => {
+                    let _ = write!(self.out, "«primop {}»", id.builtin().name);
+                }
+            },
+            View::Partial(partial) => match partial.function.view() {
+                View::Closure(closure) => self.lambda(closure.lambda, partial.arguments.len()),
+                View::Builtin(id) if self.style == Style::Values => {
+                    let _ = write!(self.out, "«partially applied primop {}»", id.builtin().name);
+                }
+                _ => self.out.push_str("<PRIMOP-APP>"),
+            },
+        }
+    }
+
+    fn lambda(&mut self, lambda: &'static crate::ir::Lambda, given: usize) {
+        if self.style == Style::Instantiate {
+            self.out.push_str("<LAMBDA>");
+            return;
+        }
+        let name = lambda.name.map_or_else(String::new, |name| format!(" {}", name.text()));
+        let pos = lambda.parameters[given.min(lambda.parameters.len() - 1)].pos;
+        let _ = write!(self.out, "«lambda{name} @ {}»", position(pos));
+    }
+
+    fn list(&mut self, list: &'static crate::value::List, depth: usize) {
+        if depth >= self.limits.depth {
+            self.out.push_str("[ ... ]");
+            return;
+        }
+        self.out.push_str("[ ");
+        for (index, element) in list.iter().enumerate() {
+            if self.items >= self.limits.items {
+                self.elided(list.len() - index, "item");
+                break;
+            }
+            self.items += 1;
+            self.value(element, depth + 1);
+            self.out.push(' ');
+        }
+        self.out.push(']');
+    }
+
+    fn attrs(&mut self, attrs: &'static crate::value::Attrs, depth: usize) {
+        if depth >= self.limits.depth {
+            self.out.push_str("{ ... }");
+            return;
+        }
+        // Printing is rare and never on an evaluation's path: a heap of its own for flattening costs nothing.
+        let sorted = attrs.flatten(&mut crate::value::Heap::new()).sorted();
+        self.out.push_str("{ ");
+        for (index, (name, slot)) in sorted.iter().enumerate() {
+            if self.attrs >= self.limits.attrs {
+                self.elided(sorted.len() - index, "attribute");
+                break;
+            }
+            self.attrs += 1;
+            self.out.push_str(&attr_name(*name));
+            self.out.push_str(" = ");
+            self.value(slot.get(), depth + 1);
+            self.out.push_str("; ");
+        }
+        self.out.push('}');
+    }
+
+    fn elided(&mut self, count: usize, unit: &str) {
+        let plural = if count == 1 { "" } else { "s" };
+        let _ = write!(self.out, "«{count} {unit}{plural} elided» ");
+    }
+}
+
+/// A string literal.
+fn string_to(out: &mut String, bytes: &[u8], limit: usize) {
+    let text = bytes.to_str_lossy();
+    out.push('"');
+    let mut printed = 0;
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        if printed >= limit {
+            let left = bytes.len() - printed;
+            let plural = if left == 1 { "" } else { "s" };
+            let _ = write!(out, "\" «{left} byte{plural} elided»");
+            return;
+        }
+        printed += character.len_utf8();
+        match character {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(character);
+            }
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '$' if characters.peek() == Some(&'{') => out.push_str("\\$"),
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+}
+
+/// A number as Nix prints it: six significant digits.
+pub fn float(value: f64) -> String {
+    crate::text::number::print_float(value)
+}
+
+/// An attribute name, quoted unless it is an identifier.
+pub fn attr_name(name: Symbol) -> String {
+    let text = name.text();
+    if is_identifier(text) {
+        return text.to_string();
+    }
+    let mut quoted = String::new();
+    string_to(&mut quoted, text, usize::MAX);
+    quoted
+}
+
+const KEYWORDS: [&[u8]; 9] = [b"if", b"then", b"else", b"assert", b"with", b"let", b"in", b"rec", b"inherit"];
+
+/// Whether a name can be written without quotes.
+fn is_identifier(name: &[u8]) -> bool {
+    let is_start = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    let is_more = |byte: u8| byte.is_ascii_alphanumeric() || b"_'-".contains(&byte);
+    match name.split_first() {
+        Some((&first, rest)) => {
+            is_start(first) && rest.iter().all(|&byte| is_more(byte)) && !KEYWORDS.contains(&name)
+        }
+        None => false,
+    }
+}
+
+/// A position as `FILE:LINE:COLUMN`.
+pub fn position(pos: PosId) -> String {
+    let Some(place) = pos.place() else { return "undefined position".into() };
+    format!("{}:{}:{}", origin(&place.source.origin), place.line, place.column)
+}
+
+/// The name of a source.
+pub fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::File(path) => path.display().to_string(),
+        Origin::String => "«string»".into(),
+        Origin::Stdin => "«stdin»".into(),
+        Origin::Internal(name) => format!("<nix/{name}>"),
+    }
+}

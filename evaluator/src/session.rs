@@ -1,0 +1,218 @@
+//! What all threads of an evaluation share: settings, the store, and what was read and computed once.
+
+use std::{
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, RwLock},
+};
+
+use bstr::ByteSlice;
+use rustc_hash::FxHashMap;
+use zeval_model::{
+    Algorithm, ContentMethod,
+    derivation::{HashModulo, Instantiated},
+    store_path::StorePath,
+};
+
+use crate::{
+    builtins::Globals,
+    eval::error::{ErrorKind, EvalError, Result},
+    ir::{Call, Expr},
+    position::PosId,
+    store::{self, Source, Store},
+    value::{Heap, Value},
+};
+
+/// How to evaluate.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `--pure-eval`: nothing that is not pinned.
+    pub pure: bool,
+    /// `--restrict-eval`: only files in the search path.
+    pub restricted: bool,
+    /// What `<x>` is looked up in: prefix and path or URL, first match counts.
+    pub search_path: Vec<(Vec<u8>, Vec<u8>)>,
+    /// `builtins.currentSystem`
+    pub system: String,
+    /// Nested calls before evaluation gives up.
+    pub max_call_depth: u32,
+    /// Whether errors tell of every call on the way.
+    pub show_trace: bool,
+    /// The home folder, for `~/x`.
+    pub home: Option<PathBuf>,
+    /// Experimental features that are on.
+    pub features: Vec<String>,
+    /// Whether `builtins.traceVerbose` prints.
+    pub trace_verbose: bool,
+    /// Whether importing from a derivation may build.
+    pub import_from_derivation: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            pure: false,
+            restricted: false,
+            search_path: Vec::new(),
+            system: format!("{}-linux", std::env::consts::ARCH),
+            max_call_depth: 10_000,
+            show_trace: false,
+            home: None,
+            features: Vec::new(),
+            trace_verbose: false,
+            import_from_derivation: true,
+        }
+    }
+}
+
+impl Settings {
+    /// Whether an experimental feature is on.
+    pub fn has_feature(&self, name: &str) -> bool {
+        self.features.iter().any(|feature| feature == name)
+    }
+}
+
+/// What all threads of an evaluation share.
+pub struct Session {
+    /// How to evaluate.
+    pub settings: Settings,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The names that are always there.
+    pub globals: Globals,
+    /// Prints what `trace` and `warn` say.
+    pub messages: Box<dyn Fn(&str) + Send + Sync>,
+    /// The values of imported files, by resolved path.
+    pub(crate) imports: RwLock<FxHashMap<Vec<u8>, Value>>,
+    copied: Mutex<FxHashMap<Vec<u8>, StorePath>>,
+    hashes: RwLock<FxHashMap<StorePath, HashModulo>>,
+    applications: [OnceLock<&'static Expr>; 4],
+}
+
+impl Session {
+    /// A new evaluation.
+    pub fn new(settings: Settings, store: Arc<dyn Store>) -> Arc<Session> {
+        Session::with_messages(settings, store, Box::new(|message| eprintln!("{message}")))
+    }
+
+    /// The same, with another place for what `trace` prints.
+    pub fn with_messages(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        messages: Box<dyn Fn(&str) + Send + Sync>,
+    ) -> Arc<Session> {
+        let mut heap = Heap::new();
+        let globals = Globals::new(&settings, &mut heap);
+        Arc::new(Session {
+            settings,
+            store,
+            globals,
+            messages,
+            imports: RwLock::default(),
+            copied: Mutex::default(),
+            hashes: RwLock::default(),
+            applications: [const { OnceLock::new() }; 4],
+        })
+    }
+
+    /// Code that applies the value in slot 0 to those in slots 1 to `arguments`: what delayed applications run.
+    pub(crate) fn application(&self, arguments: usize) -> &'static Expr {
+        self.applications[arguments].get_or_init(|| {
+            let arguments: Vec<Expr> = (1..=arguments as u32).map(Expr::Local).collect();
+            let call = Call { function: Expr::Local(0), arguments: arguments.leak(), pos: PosId::NONE };
+            Box::leak(Box::new(Expr::Call(Box::leak(Box::new(call)))))
+        })
+    }
+
+    /// Where a file is, given its logical path.
+    pub fn physical(&self, path: &[u8]) -> PathBuf {
+        let path = Path::new(std::ffi::OsStr::from_bytes(path)).to_owned();
+        if path.starts_with(zeval_model::STORE_DIR) { self.store.physical(&path) } else { path }
+    }
+
+    /// Copies a file or folder to the store under its own name, once.
+    pub fn copy_to_store(&self, path: &[u8], pos: PosId) -> Result<StorePath> {
+        if let Some(copied) = lock(&self.copied).get(path) {
+            return Ok(copied.clone());
+        }
+        if path.ends_with(b".drv") {
+            let shown = path.as_bstr();
+            return Err(EvalError::eval(pos, format!("file names are not allowed to end in '.drv' ({shown})")));
+        }
+        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let name = String::from_utf8_lossy(name).into_owned();
+        self.check_access(path, pos)?;
+        let physical = self.physical(path);
+        if physical.symlink_metadata().is_err() {
+            return Err(missing(path, pos));
+        }
+        let source = Source {
+            path: &physical,
+            name: if name.is_empty() { "source" } else { &name },
+            method: ContentMethod::Nar,
+            algorithm: Algorithm::Sha256,
+        };
+        let added = self
+            .store
+            .add_source(&source, &mut zeval_model::tree::everything)
+            .map_err(|error| EvalError::new(ErrorKind::World, pos, error.to_string()))?;
+        lock(&self.copied).insert(path.to_vec(), added.clone());
+        Ok(added)
+    }
+
+    /// Forbids what pure and restricted evaluation forbid.
+    pub fn check_access(&self, path: &[u8], pos: PosId) -> Result<()> {
+        let shown = path.as_bstr();
+        if self.settings.pure && !path.starts_with(b"/nix/store/") {
+            let message = format!(
+                "access to absolute path '{shown}' is forbidden in pure evaluation mode (use '--impure' to override)"
+            );
+            return Err(EvalError::new(ErrorKind::Restricted, pos, message));
+        }
+        if self.settings.restricted && !self.is_in_search_path(path) {
+            let message = format!("access to absolute path '{shown}' is forbidden in restricted mode");
+            return Err(EvalError::new(ErrorKind::Restricted, pos, message));
+        }
+        Ok(())
+    }
+
+    fn is_in_search_path(&self, path: &[u8]) -> bool {
+        path.starts_with(b"/nix/store/")
+            || self.settings.search_path.iter().any(|(_, entry)| {
+                let entry = crate::canonical_path(entry);
+                path.strip_prefix(entry.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+            })
+    }
+
+    /// Remembers a derivation for those that will depend on it.
+    pub(crate) fn remember(&self, instantiated: &Instantiated) {
+        let mut hashes = self.hashes.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        hashes.insert(instantiated.path.clone(), instantiated.modulo.clone());
+    }
+}
+
+impl zeval_model::derivation::DerivationHashes for Session {
+    fn modulo(
+        &self,
+        path: &StorePath,
+    ) -> std::result::Result<HashModulo, zeval_model::derivation::DerivationError> {
+        let known = self.hashes.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(path).cloned();
+        if let Some(modulo) = known {
+            return Ok(modulo);
+        }
+        // Not made by this evaluation: rare enough that the recursion over its inputs needs no tuning.
+        let modulo = store::read_for_hash(&*self.store, path)?.hash_modulo(&self)?;
+        let mut hashes = self.hashes.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        hashes.insert(path.clone(), modulo.clone());
+        Ok(modulo)
+    }
+}
+
+/// The error for a file that is not there.
+pub(crate) fn missing(path: &[u8], pos: PosId) -> crate::Failure {
+    EvalError::new(ErrorKind::World, pos, format!("path '{}' does not exist", path.as_bstr()))
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,139 @@
+//! Interned names: every attribute name and variable of a process, each with one number.
+
+use std::sync::{
+    Mutex, OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+use bstr::{BStr, ByteSlice};
+
+use crate::value::Value;
+
+/// The number of an interned name. Order is that of first interning, not of the text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(transparent)]
+pub struct Symbol(pub(crate) u32);
+
+struct Entry {
+    text: &'static BStr,
+    /// The name as a string value, made once, since `attrNames` and `mapAttrs` hand it out again and again.
+    value: Value,
+}
+
+/// Entries stand in blocks of doubling size that never move, so that reading needs no lock.
+const BLOCKS: usize = 26;
+const FIRST_BLOCK_BITS: u32 = 7;
+
+struct Table {
+    blocks: [OnceLock<Box<[OnceLock<Entry>]>>; BLOCKS],
+    len: AtomicU32,
+    index: Mutex<hashbrown::HashTable<u32>>,
+}
+
+static TABLE: Table = Table {
+    blocks: [const { OnceLock::new() }; BLOCKS],
+    len: AtomicU32::new(0),
+    index: Mutex::new(hashbrown::HashTable::new()),
+};
+
+/// Block and offset of an entry.
+fn locate(id: u32) -> (usize, usize) {
+    let shifted = id as usize + (1 << FIRST_BLOCK_BITS);
+    let block = shifted.ilog2() - FIRST_BLOCK_BITS;
+    (block as usize, shifted - (1 << (block + FIRST_BLOCK_BITS)))
+}
+
+fn entry(id: u32) -> &'static Entry {
+    let (block, offset) = locate(id);
+    TABLE.blocks[block]
+        .get()
+        .and_then(|entries| entries[offset].get())
+        .expect("a symbol is only handed out after its entry was written")
+}
+
+fn hash(text: &[u8]) -> u64 {
+    use std::hash::Hasher;
+    let mut hasher = rustc_hash::FxHasher::default();
+    hasher.write(text);
+    hasher.finish()
+}
+
+impl Symbol {
+    /// The symbol of a name, new or known.
+    pub fn intern(text: &[u8]) -> Symbol {
+        let hash_of = hash(text);
+        let mut index = TABLE.index.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(&id) = index.find(hash_of, |&id| entry(id).text == text) {
+            return Symbol(id);
+        }
+        let id = TABLE.len.load(Ordering::Relaxed);
+        let (block, offset) = locate(id);
+        let entries = TABLE.blocks[block].get_or_init(|| {
+            (0..1usize << (block as u32 + FIRST_BLOCK_BITS)).map(|_| OnceLock::new()).collect()
+        });
+        let text: &'static [u8] = Box::leak(text.into());
+        let _ = entries[offset].set(Entry { text: text.as_bstr(), value: Value::leaked_string(text) });
+        TABLE.len.store(id + 1, Ordering::Release);
+        index.insert_unique(hash_of, id, |&id| hash(entry(id).text));
+        Symbol(id)
+    }
+
+    /// The symbol of a name if anything ever had that name: a lookup by a name never seen cannot succeed.
+    pub fn find(text: &[u8]) -> Option<Symbol> {
+        let index = TABLE.index.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        index.find(hash(text), |&id| entry(id).text == text).map(|&id| Symbol(id))
+    }
+
+    /// The name.
+    pub fn text(self) -> &'static BStr {
+        entry(self.0).text
+    }
+
+    /// The name as a string value.
+    pub fn value(self) -> Value {
+        entry(self.0).value
+    }
+}
+
+/// How many names are interned, for statistics.
+pub fn count() -> u32 {
+    TABLE.len.load(Ordering::Acquire)
+}
+
+
+macro_rules! known {
+    ($($name:ident = $text:literal),* $(,)?) => {
+        /// Names that the evaluator itself asks for.
+        #[derive(Clone, Copy)]
+        #[allow(non_camel_case_types, missing_docs)]
+        pub(crate) struct Known { $(pub $name: Symbol),* }
+
+        /// The symbols of [`Known`], interned once.
+        pub(crate) fn known() -> &'static Known {
+            static KNOWN: OnceLock<Known> = OnceLock::new();
+            KNOWN.get_or_init(|| Known { $($name: Symbol::intern($text.as_bytes())),* })
+        }
+    };
+}
+
+known! {
+    all = "all", allowed_references = "allowedReferences", allowed_requisites = "allowedRequisites", args = "args",
+    attrs = "attrs", body = "body", builder = "builder", builtins = "builtins",
+    column = "column", content_addressed = "__contentAddressed", cur_pos = "__curPos",
+    derivation = "derivation", disallowed_references = "disallowedReferences",
+    disallowed_requisites = "disallowedRequisites", drv_attrs = "drvAttrs", drv_path = "drvPath",
+    error = "error", file = "file", find_file = "__findFile", functor = "__functor",
+    function_args = "__functionArgs", ignore_nulls = "__ignoreNulls", impure = "__impure", json = "__json",
+    key = "key", left = "left", line = "line", max_closure_size = "maxClosureSize", max_size = "maxSize",
+    name = "name", nix_path = "__nixPath", operator = "operator", or_ = "or", out = "out", out_path = "outPath",
+    output_checks = "outputChecks", output_hash = "outputHash", output_hash_algo = "outputHashAlgo",
+    output_hash_mode = "outputHashMode", output_name = "outputName", outputs = "outputs",
+    overrides = "__overrides", path = "path", prefix = "prefix", recurse_for_derivations = "recurseForDerivations",
+    right = "right", start_set = "startSet", structured_attrs = "__structuredAttrs",
+    sub = "__sub", mul = "__mul", div = "__div", less_than = "__lessThan",
+    success = "success", system = "system", to_string = "__toString", type_ = "type", value = "value",
+    wrong = "wrong", version = "version", outputs_all = "allOutputs",
+    unsafe_discard_references = "unsafeDiscardReferences", pass_as_file = "passAsFile",
+    sha256 = "sha256", filter = "filter", recursive = "recursive", url = "url", rev = "rev", ref_ = "ref",
+    operator_pos = "operatorPos",
+}

@@ -1,0 +1,390 @@
+//! Attribute sets: values beside a shared, sorted array of keys, or a small set laid over a larger one.
+//!
+//! Sets from the same literal, and `mapAttrs` of a set, share their keys. `a // b` with a small `b` does not copy `a`; the
+//! layers grow geometrically, so that a fold of `n` updates costs `n log n` and a lookup passes few layers.
+#![allow(unsafe_code)]
+
+use std::{
+    ptr::NonNull,
+    sync::atomic::{AtomicPtr, Ordering},
+};
+
+use super::{Heap, Slot, Value};
+use crate::{position::PosId, symbol::Symbol};
+
+/// The names of a set in ascending order of their symbols, with the positions of their definitions.
+#[repr(C)]
+pub struct Keys {
+    len: u32,
+    /// The same names without positions, once somebody needed them.
+    plain: AtomicPtr<Keys>,
+    // Followed by `len` symbols and `len` positions.
+}
+
+// SAFETY: immutable but for an atomic.
+unsafe impl Sync for Keys {}
+// SAFETY: as above.
+unsafe impl Send for Keys {}
+
+impl Keys {
+    pub(super) fn size(len: usize) -> usize {
+        size_of::<Keys>() + len * (size_of::<Symbol>() + size_of::<PosId>())
+    }
+
+    /// Writes keys into fresh memory.
+    ///
+    /// # Safety
+    /// `at` must point to at least `Keys::size(len)` fresh bytes, aligned to 8, that are never freed.
+    pub(super) unsafe fn write(
+        at: NonNull<u8>,
+        len: usize,
+        entries: impl Iterator<Item = (Symbol, PosId)>,
+    ) -> &'static Keys {
+        let header = at.cast::<Keys>();
+        // SAFETY: the caller gives room for the header, `len` symbols and `len` positions; each has four bytes.
+        unsafe {
+            header.write(Keys { len: len as u32, plain: AtomicPtr::new(std::ptr::null_mut()) });
+            let symbols = header.add(1).cast::<Symbol>();
+            let positions = symbols.add(len).cast::<PosId>();
+            let mut written = 0;
+            for (index, (symbol, position)) in entries.take(len).enumerate() {
+                symbols.add(index).write(symbol);
+                positions.add(index).write(position);
+                written += 1;
+            }
+            assert!(written == len, "an exact-size iterator lied");
+            header.as_ref()
+        }
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The names.
+    #[inline(always)]
+    pub fn symbols(&self) -> &'static [Symbol] {
+        // SAFETY: `write` put `len` symbols behind the header.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).add(1).cast::<Symbol>(), self.len()) }
+    }
+
+    /// The positions, in the order of the names.
+    pub fn positions(&self) -> &'static [PosId] {
+        // SAFETY: `write` put `len` positions behind the symbols.
+        unsafe {
+            std::slice::from_raw_parts(
+                std::ptr::from_ref(self).add(1).cast::<Symbol>().add(self.len()).cast::<PosId>(),
+                self.len(),
+            )
+        }
+    }
+
+    /// The same names without positions: for sets that are computed from a set, attribute by attribute.
+    pub fn plain(&self, heap: &mut Heap) -> &'static Keys {
+        // SAFETY: null or keys that live as long as these.
+        if let Some(plain) = unsafe { self.plain.load(Ordering::Acquire).as_ref() } {
+            return plain;
+        }
+        let plain = heap.keys(self.symbols().iter().map(|&symbol| (symbol, PosId::NONE)));
+        self.plain.store(std::ptr::from_ref(plain).cast_mut(), Ordering::Release);
+        plain
+    }
+
+    /// The index of a name.
+    #[inline(always)]
+    pub fn find(&self, symbol: Symbol) -> Option<usize> {
+        let symbols = self.symbols();
+        if symbols.len() <= 8 {
+            return symbols.iter().position(|&candidate| candidate == symbol);
+        }
+        symbols.binary_search(&symbol).ok()
+    }
+}
+
+/// The first word of a set: its keys, or null for a layered one.
+#[repr(C)]
+pub(super) struct AttrsHeader {
+    keys: *const Keys,
+}
+
+impl AttrsHeader {
+    pub(super) fn flat(keys: &'static Keys) -> AttrsHeader {
+        AttrsHeader { keys }
+    }
+}
+
+/// An attribute set.
+#[repr(C)]
+pub struct Attrs {
+    header: AttrsHeader,
+    // Followed by the slots, or by the rest of `Layered`.
+}
+
+#[repr(C)]
+struct Layered {
+    header: AttrsHeader,
+    /// The same set as one flat one, once somebody needed it.
+    flat: AtomicPtr<Attrs>,
+    base: &'static Attrs,
+    /// Flat; hides attributes of `base`.
+    top: &'static Attrs,
+    /// An upper bound of the number of attributes, for choosing layers.
+    weight: usize,
+}
+
+// SAFETY: immutable but for atomics.
+unsafe impl Sync for Layered {}
+// SAFETY: immutable but for slots, which are atomic.
+unsafe impl Sync for Attrs {}
+// SAFETY: as above.
+unsafe impl Send for Attrs {}
+
+/// Sets up to this size are copied rather than layered over.
+const SMALL: usize = 16;
+
+impl Attrs {
+    /// The keys, if the set is flat.
+    #[inline(always)]
+    fn keys_if_flat(&self) -> Option<&'static Keys> {
+        // SAFETY: null or keys that live as long as the set.
+        unsafe { self.header.keys.as_ref() }
+    }
+
+    fn layered(&self) -> &'static Layered {
+        debug_assert!(self.header.keys.is_null());
+        // SAFETY: a set with null keys is the head of a `Layered` (made by `layer` only).
+        unsafe { &*std::ptr::from_ref(self).cast::<Layered>() }
+    }
+
+    /// The values of a flat set, in the order of its keys.
+    #[inline(always)]
+    pub fn flat_slots(&self) -> &'static [Slot] {
+        let len = self.keys_if_flat().map_or(0, Keys::len);
+        // SAFETY: `Heap::attrs_unset` put as many slots as keys behind the header of a flat set.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).add(1).cast::<Slot>(), len) }
+    }
+
+    /// The place of an attribute's value.
+    #[inline(always)]
+    pub fn find(&self, symbol: Symbol) -> Option<&'static Slot> {
+        match self.keys_if_flat() {
+            Some(keys) => keys.find(symbol).map(|index| &self.flat_slots()[index]),
+            None => self.find_layered(symbol),
+        }
+    }
+
+    #[inline(never)]
+    fn find_layered(&self, symbol: Symbol) -> Option<&'static Slot> {
+        let mut layered = self.layered();
+        loop {
+            if let Some(flat) = layered.memo() {
+                return flat.find(symbol);
+            }
+            if let Some(slot) = layered.top.find(symbol) {
+                return Some(slot);
+            }
+            match layered.base.keys_if_flat() {
+                Some(_) => return layered.base.find(symbol),
+                None => layered = layered.base.layered(),
+            }
+        }
+    }
+
+    /// The value of an attribute, evaluated or not.
+    #[inline(always)]
+    pub fn get(&self, symbol: Symbol) -> Option<Value> {
+        self.find(symbol).map(Slot::get)
+    }
+
+    /// Whether the set is in one piece.
+    pub fn is_flat(&self) -> bool {
+        self.keys_if_flat().is_some()
+    }
+
+    /// Where an attribute is defined.
+    pub fn position(&self, symbol: Symbol) -> Option<PosId> {
+        match self.keys_if_flat() {
+            Some(keys) => keys.find(symbol).map(|index| keys.positions()[index]),
+            None => {
+                let layered = self.layered();
+                layered.top.position(symbol).or_else(|| layered.base.position(symbol))
+            }
+        }
+    }
+
+    /// Whether there is no attribute.
+    pub fn is_empty(&self) -> bool {
+        self.weight() == 0
+    }
+
+    /// At least the number of attributes.
+    fn weight(&self) -> usize {
+        match self.keys_if_flat() {
+            Some(keys) => keys.len(),
+            None => self.layered().weight,
+        }
+    }
+
+    /// The same attributes as one flat set.
+    pub fn flatten(&'static self, heap: &mut Heap) -> Flat {
+        match self.keys_if_flat() {
+            Some(keys) => Flat { keys, slots: self.flat_slots() },
+            None => self.layered().flatten(heap),
+        }
+    }
+
+    /// `self // right`
+    pub fn update(&'static self, right: &'static Attrs, heap: &mut Heap) -> &'static Attrs {
+        if right.is_empty() {
+            return self;
+        }
+        if self.is_empty() {
+            return right;
+        }
+        let mut base = self;
+        let mut top = right.flat_set(heap);
+        // Keeps the sizes of the layers geometric: what lies on top of `base` and is not much larger than the new layer joins it.
+        while base.header.keys.is_null() {
+            let layered = base.layered();
+            if layered.memo().is_some() || layered.top.weight() > 2 * top.weight() {
+                break;
+            }
+            top = merge(layered.top, top, heap);
+            base = layered.base;
+        }
+        if base.weight() <= SMALL || base.weight() < 4 * top.weight() {
+            let base = base.flat_set(heap);
+            return merge(base, top, heap);
+        }
+        layer(base, top, heap)
+    }
+
+    fn flat_set(&'static self, heap: &mut Heap) -> &'static Attrs {
+        match self.keys_if_flat() {
+            Some(_) => self,
+            None => self.layered().flat_set(heap),
+        }
+    }
+}
+
+impl Layered {
+    fn memo(&self) -> Option<&'static Attrs> {
+        // SAFETY: null or a set that lives as long as this one.
+        unsafe { self.flat.load(Ordering::Acquire).as_ref() }
+    }
+
+    fn flat_set(&self, heap: &mut Heap) -> &'static Attrs {
+        if let Some(flat) = self.memo() {
+            return flat;
+        }
+        let base = self.base.flat_set(heap);
+        let flat = merge(base, self.top, heap);
+        // Another thread may have stored an equal set meanwhile; either will do.
+        self.flat.store(std::ptr::from_ref(flat).cast_mut(), Ordering::Release);
+        flat
+    }
+
+    fn flatten(&self, heap: &mut Heap) -> Flat {
+        let flat = self.flat_set(heap);
+        flat.flatten(heap)
+    }
+}
+
+fn layer(base: &'static Attrs, top: &'static Attrs, heap: &mut Heap) -> &'static Attrs {
+    let layered = heap.object(Layered {
+        header: AttrsHeader { keys: std::ptr::null() },
+        flat: AtomicPtr::new(std::ptr::null_mut()),
+        base,
+        top,
+        weight: base.weight() + top.weight(),
+    });
+    // SAFETY: `Layered` begins with the header that `Attrs` consists of.
+    unsafe { &*std::ptr::from_ref(layered).cast::<Attrs>() }
+}
+
+/// Both flat sets as one; `top` wins.
+fn merge(base: &'static Attrs, top: &'static Attrs, heap: &mut Heap) -> &'static Attrs {
+    let (below, above) = (base.flatten(heap), top.flatten(heap));
+    let (a, b) = (below.keys.symbols(), above.keys.symbols());
+    // Where `top` only replaces, the keys differ at most in positions; those of `top` count.
+    let mut order: Vec<u32> = Vec::with_capacity(a.len() + b.len());
+    const ABOVE: u32 = 1 << 31;
+    let (mut i, mut j) = (0, 0);
+    while i < a.len() && j < b.len() {
+        match a[i].cmp(&b[j]) {
+            std::cmp::Ordering::Less => {
+                order.push(i as u32);
+                i += 1;
+            }
+            std::cmp::Ordering::Greater => {
+                order.push(j as u32 | ABOVE);
+                j += 1;
+            }
+            std::cmp::Ordering::Equal => {
+                order.push(j as u32 | ABOVE);
+                i += 1;
+                j += 1;
+            }
+        }
+    }
+    order.extend(i as u32..a.len() as u32);
+    order.extend((j as u32..b.len() as u32).map(|index| index | ABOVE));
+    let entry = |&index: &u32| {
+        let (flat, index) = if index & ABOVE == 0 { (&below, index) } else { (&above, index & !ABOVE) };
+        (flat, index as usize)
+    };
+    let keys = if std::ptr::eq(below.keys, above.keys) {
+        above.keys
+    } else {
+        heap.keys(order.iter().map(|index| {
+            let (flat, index) = entry(index);
+            (flat.keys.symbols()[index], flat.keys.positions()[index])
+        }))
+    };
+    let attrs = heap.attrs_unset(keys);
+    for (slot, index) in attrs.flat_slots().iter().zip(&order) {
+        let (flat, index) = entry(index);
+        slot.set(flat.slots[index].get());
+    }
+    attrs
+}
+
+/// The keys and values of a flat set.
+#[derive(Clone, Copy)]
+pub struct Flat {
+    /// The keys.
+    pub keys: &'static Keys,
+    /// The values, in the keys' order.
+    pub slots: &'static [Slot],
+}
+
+impl Flat {
+    /// The number of attributes.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Name and value, in the order of the symbols.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Symbol, &'static Slot)> + use<> {
+        self.keys.symbols().iter().copied().zip(self.slots)
+    }
+
+    /// Name and value, in the order of the names' bytes: the order that users see.
+    pub fn sorted(&self) -> Vec<(Symbol, &'static Slot)> {
+        let mut all: Vec<_> = self.iter().collect();
+        all.sort_unstable_by(|a, b| a.0.text().cmp(b.0.text()));
+        all
+    }
+}

@@ -1,0 +1,324 @@
+//! Memory for values: bump allocation into large chunks, one allocator a thread.
+//!
+//! **Invariant of the whole module `value`:** an object, once made, is never moved or freed while a [`Value`] that refers
+//! to it can be used. Chunks are therefore leaked: an evaluation is a process, or ends with it. What is allocated
+//! is fully initialised before its value leaves the function that makes it.
+#![allow(unsafe_code)]
+
+use std::{
+    alloc::{Layout, alloc, handle_alloc_error},
+    ptr::NonNull,
+};
+
+use super::{
+    Attrs, Boxed, Closure, Context, Env, Keys, List, Partial, Slot, Str, Tag, Thunk, Value, attrs::AttrsHeader,
+};
+use crate::{ir::Lambda, position::PosId, symbol::Symbol};
+
+/// Chunks are large enough that taking a new one costs nothing, and small enough that a tiny evaluation stays tiny: pages
+/// are only backed once touched.
+const CHUNK: usize = 4 << 20;
+const ALIGN: usize = 8;
+
+/// Where one thread allocates.
+pub struct Heap {
+    next: *mut u8,
+    end: *mut u8,
+    allocated: usize,
+}
+
+// SAFETY: the chunk between `next` and `end` belongs to this allocator alone.
+unsafe impl Send for Heap {}
+
+impl Default for Heap {
+    fn default() -> Self {
+        Heap::new()
+    }
+}
+
+impl Heap {
+    /// An empty allocator.
+    pub const fn new() -> Heap {
+        Heap { next: std::ptr::null_mut(), end: std::ptr::null_mut(), allocated: 0 }
+    }
+
+    /// Bytes taken from the system so far.
+    pub fn allocated(&self) -> usize {
+        self.allocated
+    }
+
+    /// `size` bytes, aligned to 8, not initialised.
+    #[inline(always)]
+    fn bump(&mut self, size: usize) -> NonNull<u8> {
+        let size = size.next_multiple_of(ALIGN);
+        if size <= self.end.addr() - self.next.addr() {
+            let at = self.next;
+            // SAFETY: `size` bytes are left between `next` and `end`, in one chunk.
+            self.next = unsafe { at.add(size) };
+            // SAFETY: a chunk never starts at null.
+            return unsafe { NonNull::new_unchecked(at) };
+        }
+        self.bump_slow(size)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn bump_slow(&mut self, size: usize) -> NonNull<u8> {
+        // An object that would waste much of a chunk gets one of its own.
+        if size > CHUNK / 4 {
+            return self.chunk(size);
+        }
+        let chunk = self.chunk(CHUNK);
+        // SAFETY: both lie in the chunk just taken.
+        unsafe {
+            self.next = chunk.as_ptr().add(size);
+            self.end = chunk.as_ptr().add(CHUNK);
+        }
+        chunk
+    }
+
+    fn chunk(&mut self, size: usize) -> NonNull<u8> {
+        let layout = Layout::from_size_align(size, 4096).expect("sizes are far below isize::MAX");
+        self.allocated += size;
+        // SAFETY: the layout is not empty.
+        NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+    }
+
+    #[inline(always)]
+    fn put<T>(&mut self, value: T) -> &'static T {
+        const { assert!(align_of::<T>() <= ALIGN && !std::mem::needs_drop::<T>()) }
+        let at = self.bump(size_of::<T>()).cast::<T>();
+        // SAFETY: `at` is fresh memory of the right size and alignment, leaked.
+        unsafe {
+            at.write(value);
+            at.as_ref()
+        }
+    }
+
+    /// Copies bytes.
+    pub fn bytes(&mut self, bytes: &[u8]) -> &'static [u8] {
+        let at = self.bump(bytes.len());
+        // SAFETY: fresh memory of that size.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), at.as_ptr(), bytes.len());
+            std::slice::from_raw_parts(at.as_ptr(), bytes.len())
+        }
+    }
+
+    /// `len` bytes made of `parts` one after the other, whose lengths add up to `len`.
+    pub fn concat<'p>(&mut self, len: usize, parts: impl Iterator<Item = &'p [u8]>) -> &'static [u8] {
+        let at = self.bump(len);
+        let mut filled = 0;
+        for part in parts {
+            assert!(part.len() <= len - filled, "parts exceed their length");
+            // SAFETY: checked to lie within the fresh `len` bytes.
+            unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), at.as_ptr().add(filled), part.len()) };
+            filled += part.len();
+        }
+        // SAFETY: the first `filled` bytes are initialised.
+        unsafe { std::slice::from_raw_parts(at.as_ptr(), filled) }
+    }
+
+    /// `left` followed by `right`.
+    pub fn append(&mut self, left: &'static [u8], right: &[u8]) -> &'static [u8] {
+        self.concat(left.len() + right.len(), [left, right].into_iter())
+    }
+
+    /// `len` slots, each made by `make` from its index.
+    #[inline(always)]
+    pub fn slots(&mut self, len: usize, mut make: impl FnMut(&mut Heap, usize) -> Value) -> &'static [Slot] {
+        let at = self.bump(len * size_of::<Slot>()).cast::<Slot>();
+        for index in 0..len {
+            // SAFETY: within the fresh memory. It is initialised first, since `make` may allocate but cannot see it.
+            unsafe { at.add(index).write(Slot::new(Value::NULL)) };
+        }
+        for index in 0..len {
+            let value = make(self, index);
+            // SAFETY: as above.
+            unsafe { at.add(index).as_ref() }.set(value);
+        }
+        // SAFETY: all `len` slots are initialised.
+        unsafe { std::slice::from_raw_parts(at.as_ptr(), len) }
+    }
+
+    /// A list over slots that were allocated before, or a part of them.
+    pub fn list_of(&mut self, slots: &'static [Slot]) -> Value {
+        if slots.is_empty() {
+            return Value::empty_list();
+        }
+        let list = self.put(List { elements: slots.as_ptr(), len: slots.len() });
+        Value::pointer(list, Tag::List)
+    }
+
+    /// A list of values.
+    pub fn list(&mut self, values: &[Value]) -> Value {
+        let slots = self.slots(values.len(), |_, index| values[index]);
+        self.list_of(slots)
+    }
+
+    /// An integer.
+    #[inline(always)]
+    pub fn int(&mut self, value: i64) -> Value {
+        match Value::small_int(value) {
+            Some(value) => value,
+            None => self.boxed(Boxed::Int(value)),
+        }
+    }
+
+    /// A floating-point number.
+    pub fn float(&mut self, value: f64) -> Value {
+        self.boxed(Boxed::Float(value))
+    }
+
+    /// A path, which must be absolute and normalised.
+    pub fn path(&mut self, path: &[u8]) -> Value {
+        let path = self.bytes(path);
+        self.boxed(Boxed::Path(path.into()))
+    }
+
+    /// A function that has some of its arguments.
+    pub fn partial(&mut self, function: Value, arguments: &'static [Slot]) -> Value {
+        self.boxed(Boxed::Partial(Partial { function, arguments }))
+    }
+
+    fn boxed(&mut self, boxed: Boxed) -> Value {
+        Value::pointer(self.put(boxed), Tag::Boxed)
+    }
+
+    /// A string without context.
+    pub fn string(&mut self, bytes: &[u8]) -> Value {
+        let bytes = self.bytes(bytes);
+        self.string_of(bytes, None)
+    }
+
+    /// A string with a context.
+    pub fn string_with(&mut self, bytes: &[u8], context: Option<&'static Context>) -> Value {
+        let bytes = self.bytes(bytes);
+        self.string_of(bytes, context)
+    }
+
+    /// A string over bytes that were allocated before, or a part of them.
+    pub fn string_of(&mut self, bytes: &'static [u8], context: Option<&'static Context>) -> Value {
+        let string = self.put(Str { bytes: bytes.as_ptr(), len: bytes.len(), context });
+        Value::pointer(string, Tag::String)
+    }
+
+    /// A context, from sorted distinct element numbers.
+    pub(crate) fn context(&mut self, elements: &[context_id::Id]) -> Option<&'static Context> {
+        if elements.is_empty() {
+            return None;
+        }
+        let at = self.bump(std::mem::size_of_val(elements)).cast::<context_id::Id>();
+        // SAFETY: fresh memory of that size, aligned to 8.
+        let elements = unsafe {
+            std::ptr::copy_nonoverlapping(elements.as_ptr(), at.as_ptr(), elements.len());
+            std::slice::from_raw_parts(at.as_ptr(), elements.len())
+        };
+        Some(self.put(Context::new(elements)))
+    }
+
+    /// A function.
+    #[inline(always)]
+    pub fn closure(&mut self, lambda: &'static Lambda, env: &'static Env) -> Value {
+        Value::pointer(self.put(Closure { lambda, env }), Tag::Closure)
+    }
+
+    /// An environment of `len` unset variables.
+    #[inline(always)]
+    pub fn env(&mut self, up: Option<&'static Env>, len: usize) -> &'static Env {
+        let at = self.bump(size_of::<Env>() + len * size_of::<Slot>()).cast::<Env>();
+        // SAFETY: fresh memory for the header and `len` slots behind it; all are written.
+        unsafe {
+            at.write(Env { up: up.map_or(std::ptr::null(), std::ptr::from_ref), len });
+            let slots = at.add(1).cast::<Slot>();
+            for index in 0..len {
+                slots.add(index).write(Slot::new(Value::UNSET));
+            }
+            at.as_ref()
+        }
+    }
+
+    /// A thunk.
+    #[inline(always)]
+    pub(crate) fn thunk(&mut self, thunk: Thunk) -> Value {
+        let thunk = self.put(thunk);
+        Value::pointer(thunk, Tag::Thunk)
+    }
+
+    /// A set of keys from symbols in ascending order, each once, with their positions.
+    pub fn keys(&mut self, entries: impl ExactSizeIterator<Item = (Symbol, PosId)>) -> &'static Keys {
+        let len = entries.len();
+        let at = self.bump(Keys::size(len));
+        // SAFETY: fresh memory of the size that `Keys` asks for.
+        unsafe { Keys::write(at, len, entries) }
+    }
+
+    /// An attribute set over `keys`, its values in the keys' order.
+    #[inline(always)]
+    pub fn attrs(&mut self, keys: &'static Keys, mut make: impl FnMut(&mut Heap, usize) -> Value) -> Value {
+        let attrs = self.attrs_unset(keys);
+        for (index, slot) in attrs.flat_slots().iter().enumerate() {
+            slot.set(make(self, index));
+        }
+        Value::pointer(attrs, Tag::Attrs)
+    }
+
+    /// An attribute set whose values (all `null` so far) the caller sets through [`Attrs::flat_slots`] before it shows it.
+    #[inline(always)]
+    pub(crate) fn attrs_unset(&mut self, keys: &'static Keys) -> &'static Attrs {
+        let len = keys.len();
+        let at = self.bump(size_of::<AttrsHeader>() + len * size_of::<Slot>());
+        // SAFETY: fresh memory for the header and the slots behind it; all are written.
+        unsafe {
+            let header = at.cast::<AttrsHeader>();
+            header.write(AttrsHeader::flat(keys));
+            let slots = header.add(1).cast::<Slot>();
+            for index in 0..len {
+                slots.add(index).write(Slot::new(Value::NULL));
+            }
+            at.cast::<Attrs>().as_ref()
+        }
+    }
+
+    /// The value of an attribute set.
+    #[inline(always)]
+    pub(crate) fn attrs_value(&self, attrs: &'static Attrs) -> Value {
+        Value::pointer(attrs, Tag::Attrs)
+    }
+
+    /// Puts any plain object.
+    pub(crate) fn object<T: Sync>(&mut self, value: T) -> &'static T {
+        self.put(value)
+    }
+
+    /// Copies a slice of plain objects.
+    pub(crate) fn slice<T: Copy + Sync>(&mut self, values: &[T]) -> &'static [T] {
+        const { assert!(align_of::<T>() <= ALIGN) }
+        let at = self.bump(std::mem::size_of_val(values)).cast::<T>();
+        // SAFETY: fresh memory of the right size and alignment; `T` is `Copy`.
+        unsafe {
+            std::ptr::copy_nonoverlapping(values.as_ptr(), at.as_ptr(), values.len());
+            std::slice::from_raw_parts(at.as_ptr(), values.len())
+        }
+    }
+
+    /// Moves plain objects into a slice.
+    pub(crate) fn slice_from<T: Sync>(&mut self, values: Vec<T>) -> &'static [T] {
+        const { assert!(align_of::<T>() <= ALIGN && !std::mem::needs_drop::<T>()) }
+        let at = self.bump(std::mem::size_of_val(values.as_slice())).cast::<T>();
+        let len = values.len();
+        for (index, value) in values.into_iter().enumerate() {
+            // SAFETY: fresh memory for `len` objects.
+            unsafe { at.add(index).write(value) };
+        }
+        // SAFETY: all are written.
+        unsafe { std::slice::from_raw_parts(at.as_ptr(), len) }
+    }
+}
+
+pub(crate) mod context_id {
+    //! The number of an interned context element.
+
+    /// See [`crate::value::context`].
+    pub type Id = u32;
+}
