@@ -74,6 +74,15 @@ void link_to(const char *target, const char *path)
         refused("link", path, error);
 }
 
+const char *link_target(const char *path)
+{
+    char target[4096];
+    long length = sys_read_link(path, target, sizeof target);
+    return length < 0 ? NULL : slice(target, length);
+}
+
+int is_executable(const char *path) { return sys_may_execute(path) == 0; }
+
 int exists(const char *path)
 {
     long descriptor = sys_open(path, O_RDONLY, 0);

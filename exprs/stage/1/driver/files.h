@@ -12,6 +12,8 @@ void copy_folder(const char *from, const char *to); /* with all below it; `to` m
 void make_folder(const char *path);                 /* and those above it; may exist */
 void make_executable(const char *path);
 void link_to(const char *target, const char *path); /* a symbolic link at `path` */
+const char *link_target(const char *path);          /* NULL if it is no symbolic link */
+int is_executable(const char *path);
 int exists(const char *path);
 int is_folder(const char *path);
 int same_bytes(const char *a, const char *b);

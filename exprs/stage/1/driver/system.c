@@ -17,9 +17,9 @@ __asm__(
     "  ret\n");
 
 enum {
-    SYS_READ = 0, SYS_WRITE = 1, SYS_OPEN = 2, SYS_CLOSE = 3, SYS_LSEEK = 8, SYS_MMAP = 9, SYS_DUP2 = 33, SYS_FORK = 57,
+    SYS_READ = 0, SYS_WRITE = 1, SYS_OPEN = 2, SYS_CLOSE = 3, SYS_LSEEK = 8, SYS_MMAP = 9, SYS_ACCESS = 21, SYS_DUP2 = 33, SYS_FORK = 57,
     SYS_EXECVE = 59, SYS_WAIT4 = 61, SYS_CHDIR = 80, SYS_RENAME = 82, SYS_MKDIR = 83, SYS_UNLINK = 87, SYS_SYMLINK = 88,
-    SYS_CHMOD = 90, SYS_SCHED_GETAFFINITY = 204, SYS_GETDENTS64 = 217, SYS_CLOCK_GETTIME = 228, SYS_EXIT_GROUP = 231
+    SYS_READLINK = 89, SYS_CHMOD = 90, SYS_SCHED_GETAFFINITY = 204, SYS_GETDENTS64 = 217, SYS_CLOCK_GETTIME = 228, SYS_EXIT_GROUP = 231
 };
 
 #define CALL(number, a, b, c) system_call(number, (long)(a), (long)(b), (long)(c), 0, 0, 0)
@@ -34,6 +34,8 @@ long sys_change_folder(const char *path) { return CALL(SYS_CHDIR, path, 0, 0); }
 long sys_change_mode(const char *path, int mode) { return CALL(SYS_CHMOD, path, mode, 0); }
 long sys_remove(const char *path) { return CALL(SYS_UNLINK, path, 0, 0); }
 long sys_link(const char *target, const char *path) { return CALL(SYS_SYMLINK, target, path, 0); }
+long sys_read_link(const char *path, char *to, Size size) { return CALL(SYS_READLINK, path, to, size); }
+long sys_may_execute(const char *path) { return CALL(SYS_ACCESS, path, 1, 0); }
 long sys_rename(const char *from, const char *to) { return CALL(SYS_RENAME, from, to, 0); }
 long sys_fork(void) { return CALL(SYS_FORK, 0, 0, 0); }
 long sys_redirect(int from, int to) { return CALL(SYS_DUP2, from, to, 0); }

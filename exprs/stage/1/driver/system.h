@@ -25,6 +25,8 @@ long sys_change_folder(const char *path);
 long sys_change_mode(const char *path, int mode);
 long sys_remove(const char *path);
 long sys_link(const char *target, const char *path); /* symbolic */
+long sys_read_link(const char *path, char *to, Size size); /* bytes written, not terminated */
+long sys_may_execute(const char *path); /* 0 if so */
 long sys_rename(const char *from, const char *to);
 long sys_fork(void);
 long sys_execute(const char *program, char *const *arguments, char *const *environment);
