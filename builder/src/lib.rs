@@ -1,9 +1,11 @@
 //! Derivations to store paths: the store, the sandbox, fetching and the schedule.
 
+pub mod build;
 pub mod builtin;
 pub mod cancel;
 pub mod events;
 pub mod fetch;
 pub mod sandbox;
+pub mod schedule;
 pub mod store;
 pub mod unpack;

@@ -206,6 +206,7 @@ fn become_program(plan: &Plan, is_host_root: bool, lifeline: OwnedFd) -> Result<
     reset_signals()?;
     unistd::dup2_stdout(io::stderr()).step(|| "join standard output and error".to_owned())?;
     close_inherited(&reports);
+    drop_capabilities();
     prctl::set_no_new_privs().step(|| "renounce new privileges".to_owned())?;
     if let Err(failure) = load_filter().and_then(|()| command.execute()) {
         report(&mut reports, &Report::from(failure));
@@ -278,12 +279,26 @@ fn set_personality(process: &Process) -> Result<(), Failure> {
 
 /// Default actions and an empty mask, as a program started from a shell has them.
 fn reset_signals() -> Result<(), Failure> {
-    for signal in 1..=64 {
-        // SAFETY: setting the default action installs no handler. It fails for SIGKILL, SIGSTOP and the C library's own
-        // signals, which have it anyway.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    const LAST_SIGNAL: libc::c_int = 64;
+    const SIZE_OF_MASK: usize = 8;
+    // The kernel's `struct sigaction` on a 64-bit machine; all zeros is the default action.
+    let default = [0u64; 4];
+    for signal in 1..=LAST_SIGNAL {
+        // The C library would refuse those that it keeps for itself, but a caller may have left even them ignored.
+        // SAFETY: no handler is installed; the structure lives during the call. It fails for SIGKILL and SIGSTOP, which
+        // need no change.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, 0usize, SIZE_OF_MASK) };
     }
     SigSet::empty().thread_set_mask().step(|| "unblock signals".to_owned())
+}
+
+/// No program can gain what the namespace's root could do, whatever it executes.
+fn drop_capabilities() {
+    const LAST_CAPABILITY: libc::c_ulong = 63;
+    for capability in 0..=LAST_CAPABILITY {
+        // SAFETY: passes no pointers. It fails for numbers that the kernel does not know.
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+    }
 }
 
 /// Nothing but the standard streams passes to the program, whatever our own starter left open.

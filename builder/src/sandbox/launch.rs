@@ -16,7 +16,7 @@ use super::plan::{Plan, Report};
 /// How long the keeper has for ending the build before it is ended itself.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How often whoever listens is asked whether to go on.
+/// How often the listener is asked whether to go on.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Whether to end a running sandbox.
@@ -24,6 +24,14 @@ const TICK: Duration = Duration::from_millis(100);
 pub enum Stop {
     No,
     Yes,
+}
+
+/// Hears what a sandbox prints, and says whether it may go on.
+pub trait Listener {
+    /// Gets a piece of what was printed.
+    fn output(&mut self, piece: &[u8]) -> Stop;
+    /// Called at least ten times a second.
+    fn tick(&mut self) -> Stop;
 }
 
 /// A sandbox that has been started. Dropping it kills everything in it.
@@ -58,24 +66,17 @@ pub fn launch(plan: &Plan) -> io::Result<Running> {
 }
 
 impl Running {
-    /// Listens until everything in the sandbox has ended.
-    ///
-    /// `output` gets each piece of the log; `tick` is called between pieces and at least ten times a second. Either may
-    /// ask to stop, and then this returns as soon as every process is gone.
-    pub fn listen(
-        mut self,
-        mut output: impl FnMut(&[u8]) -> Stop,
-        mut tick: impl FnMut() -> Stop,
-    ) -> io::Result<Vec<Report>> {
+    /// Listens until everything in the sandbox has ended: by itself, or because the listener wanted it to stop.
+    pub fn listen(mut self, mut listener: impl Listener) -> io::Result<Vec<Report>> {
         let mut buffer = vec![0; 64 << 10];
         let mut asked: Option<Instant> = None;
         loop {
-            let mut stop = tick();
+            let mut stop = listener.tick();
             if wait_readable(&self.log, TICK)? {
                 match self.log.read(&mut buffer) {
                     Ok(0) => break,
                     Ok(count) if asked.is_none() => {
-                        if output(&buffer[..count]) == Stop::Yes {
+                        if listener.output(&buffer[..count]) == Stop::Yes {
                             stop = Stop::Yes;
                         }
                     }
@@ -94,13 +95,13 @@ impl Running {
             }
         }
         // The log has ended, but a program may close its output long before it ends.
-        self.wait(asked, tick)
+        self.wait(asked, listener)
     }
 
-    fn wait(mut self, mut asked: Option<Instant>, mut tick: impl FnMut() -> Stop) -> io::Result<Vec<Report>> {
+    fn wait(mut self, mut asked: Option<Instant>, mut listener: impl Listener) -> io::Result<Vec<Report>> {
         while !wait_readable(&self.reports, TICK)? {
             match asked {
-                None if tick() == Stop::Yes => {
+                None if listener.tick() == Stop::Yes => {
                     self.ask_to_end()?;
                     asked = Some(Instant::now());
                 }

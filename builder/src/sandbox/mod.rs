@@ -12,7 +12,7 @@ mod plan;
 mod root;
 
 pub use identity::choose as choose_identity;
-pub use launch::{Running, Stop, launch};
+pub use launch::{Listener, Running, Stop, launch};
 pub use plan::{Bind, End, Identity, Plan, Process, Report};
 
 /// The hidden first argument.

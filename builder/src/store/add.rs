@@ -10,7 +10,7 @@ use zeval_model::derivation::Instantiated;
 use zeval_model::ingest::{hash_nar_of_path, hash_path};
 use zeval_model::store_path::References;
 use zeval_model::tree::{self, Filter, Modes, Walker, everything};
-use zeval_model::{Algorithm, ContentAddress, ContentMethod, Hash, StorePath, nar};
+use zeval_model::{Algorithm, ContentAddress, ContentMethod, Derivation, Hash, StorePath, nar};
 
 use super::{IoContext, PathInfo, Store, StoreError, now, seal};
 use crate::cancel::Cancellation;
@@ -40,12 +40,22 @@ impl Store {
             if self.is_valid(&derivation.path)? {
                 continue;
             }
-            let read = zeval_model::Derivation::parse_aterm(&derivation.aterm, derivation.path.derivation_name()?)?;
+            let read = Derivation::parse_aterm(&derivation.aterm, derivation.path.derivation_name()?)?;
             let hash = Hash::of(Algorithm::Sha256, &derivation.aterm);
             let address = ContentAddress { method: ContentMethod::Text, hash };
-            infos.push(self.write_text(&derivation.path, &derivation.aterm, read.references().others, address)?);
+            infos.push(self.write_text(
+                &derivation.path,
+                &derivation.aterm,
+                read.references().others,
+                address,
+            )?);
         }
         self.register(&infos, &[])
+    }
+
+    /// Adds one derivation, whose inputs must be valid.
+    pub fn add_derivation(&self, drv: &Derivation) -> Result<StorePath, StoreError> {
+        self.add_text(&format!("{}.drv", drv.name), &drv.to_aterm(), &drv.references().others)
     }
 
     /// Puts a text in place; writing the same text twice at once does no harm, so this takes no lock.
@@ -64,7 +74,15 @@ impl Store {
         let (nar_hash, nar_size) = hash_nar_of_text(text);
         let path = path.clone();
         let content_address = Some(address);
-        Ok(PathInfo { path, nar_hash, nar_size, references, deriver: None, registered: now(), content_address })
+        Ok(PathInfo {
+            path,
+            nar_hash,
+            nar_size,
+            references,
+            deriver: None,
+            registered: now(),
+            content_address,
+        })
     }
 
     /// Adds the files at `source` as they are, without references.

@@ -4,7 +4,7 @@
 //! fail for being late. The journal is a WAL without a sync a commit: after a power cut the last commits may be missing
 //! but what is there is whole. That the files of a valid path are on disk is recorded apart, see [`Database::sync`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 use zeval_model::{Hash, StorePath};
 
 use super::error::StoreError;
-use super::info::{PathInfo, Realisation};
+use super::info::{Effort, PathInfo, Realisation};
 
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
@@ -50,7 +50,11 @@ impl Database {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read<T>(&self, action: &'static str, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Answer<T> {
+    fn read<T>(
+        &self,
+        action: &'static str,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Answer<T> {
         query(&self.lock()).map_err(|source| self.failed(action, source))
     }
 
@@ -58,7 +62,11 @@ impl Database {
         StoreError::Database { action, path: self.path.clone(), source }
     }
 
-    fn write<T>(&self, action: &'static str, change: impl FnOnce(&Transaction<'_>) -> Answer<T>) -> Answer<T> {
+    fn write<T>(
+        &self,
+        action: &'static str,
+        change: impl FnOnce(&Transaction<'_>) -> Answer<T>,
+    ) -> Answer<T> {
         let mut connection = self.lock();
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -156,7 +164,10 @@ impl Database {
                     }
                 }
             }
-            realisations.iter().try_for_each(|realisation| insert_realisation(transaction, realisation)).map_err(failed)
+            realisations
+                .iter()
+                .try_for_each(|realisation| insert_realisation(transaction, realisation))
+                .map_err(failed)
         })
     }
 
@@ -174,11 +185,50 @@ impl Database {
         found.map(|name| parse(&name)).transpose()
     }
 
+    /// Remembers what the last build of a derivation called `name` took.
+    pub fn record_effort(&self, name: &str, effort: &Effort, finished: i64) -> Answer<()> {
+        let action = "record what a build took";
+        self.write(action, |transaction| {
+            let insert = || {
+                transaction
+                    .prepare_cached(
+                        "INSERT INTO history (name, milliseconds, peak_kibibytes, finished) VALUES (?, ?, ?, ?)
+                         ON CONFLICT (name) DO UPDATE SET milliseconds = excluded.milliseconds,
+                            peak_kibibytes = excluded.peak_kibibytes, finished = excluded.finished",
+                    )?
+                    .execute(params![
+                        name,
+                        effort.milliseconds.cast_signed(),
+                        effort.peak_kibibytes.cast_signed(),
+                        finished
+                    ])
+            };
+            insert().map(drop).map_err(|source| self.failed(action, source))
+        })
+    }
+
+    /// What earlier builds took, by the name of the derivation.
+    pub fn efforts(&self) -> Answer<HashMap<String, Effort>> {
+        self.read("look up what builds took", |connection| {
+            let effort = |row: &Row<'_>| {
+                let (milliseconds, peak): (i64, i64) = (row.get(1)?, row.get(2)?);
+                let peak_kibibytes = peak.cast_unsigned();
+                Ok((row.get(0)?, Effort { milliseconds: milliseconds.cast_unsigned(), peak_kibibytes }))
+            };
+            connection
+                .prepare_cached("SELECT name, milliseconds, peak_kibibytes FROM history")?
+                .query_map([], effort)?
+                .collect()
+        })
+    }
+
     /// Paths whose files may have been lost with the kernel that wrote them.
     pub fn doubtful(&self) -> Answer<Vec<StorePath>> {
         let found = self.read("look for unsynced paths", |connection| {
             connection
-                .prepare_cached("SELECT base_name FROM path WHERE unsynced IS NOT NULL AND unsynced != ? ORDER BY id")?
+                .prepare_cached(
+                    "SELECT base_name FROM path WHERE unsynced IS NOT NULL AND unsynced != ? ORDER BY id",
+                )?
                 .query_map([&self.boot], text)?
                 .collect::<rusqlite::Result<Vec<_>>>()
         })?;
@@ -222,7 +272,10 @@ impl Database {
             let mut statement = transaction
                 .prepare_cached("UPDATE path SET unsynced = NULL WHERE unsynced = ? AND id <= ?")
                 .map_err(|source| self.failed(action, source))?;
-            statement.execute(params![self.boot, last]).map(drop).map_err(|source| self.failed(action, source))
+            statement
+                .execute(params![self.boot, last])
+                .map(drop)
+                .map_err(|source| self.failed(action, source))
         })
     }
 }
@@ -237,7 +290,8 @@ fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
 
 /// Makes the tables if there are none; gives the schema's version.
 fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
-    let version = |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    let version =
+        |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
     if version(connection)? == 0 {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
         if version(&transaction)? == 0 {
@@ -274,7 +328,9 @@ fn insert_path(connection: &Connection, info: &PathInfo, boot: &str) -> rusqlite
 /// Whether `reference` is valid, so that it could be inserted.
 fn insert_reference(connection: &Connection, referrer: i64, reference: &StorePath) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("INSERT INTO reference (referrer, reference) SELECT ?, id FROM path WHERE base_name = ?")?
+        .prepare_cached(
+            "INSERT INTO reference (referrer, reference) SELECT ?, id FROM path WHERE base_name = ?",
+        )?
         .execute(params![referrer, reference.base_name()])
         .map(|count| count > 0)
 }
@@ -339,7 +395,8 @@ impl InfoRow {
 
     fn into_info(self, path: &StorePath, references: Vec<String>) -> Answer<PathInfo> {
         let corrupt = |what: String| StoreError::Corrupt(format!("{what}, of '{path}'"));
-        let address = self.content_address.map(|text| text.parse().map_err(|error| corrupt(format!("{error}"))));
+        let address =
+            self.content_address.map(|text| text.parse().map_err(|error| corrupt(format!("{error}"))));
         Ok(PathInfo {
             path: path.clone(),
             nar_hash: Hash::parse_prefixed(&self.nar_hash).map_err(|error| corrupt(error.to_string()))?,

@@ -29,3 +29,11 @@ pub struct Realisation {
     pub output: String,
     pub path: StorePath,
 }
+
+/// What a build took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effort {
+    pub milliseconds: u64,
+    /// Peak resident memory of its largest process.
+    pub peak_kibibytes: u64,
+}

@@ -15,7 +15,10 @@ impl Layout {
     /// The store rooted at `dir`; for `/` the logical and the physical store are one.
     pub fn new(dir: &Path) -> Layout {
         if dir == Path::new("/") {
-            return Layout { store: PathBuf::from(zeval_model::STORE_DIR), state: PathBuf::from("/nix/var/zeval") };
+            return Layout {
+                store: PathBuf::from(zeval_model::STORE_DIR),
+                state: PathBuf::from("/nix/var/zeval"),
+            };
         }
         Layout { store: dir.join("store"), state: dir.to_owned() }
     }

@@ -22,7 +22,8 @@ impl Store {
     pub fn start_log(&self, drv: &StorePath) -> Result<LogWriter, StoreError> {
         let (temporary, path) = (self.session.fresh(), self.log_path(drv));
         let file = File::create(&temporary).doing("make", &temporary)?;
-        let encoder = zstd::Encoder::new(BufWriter::new(file), COMPRESSION_LEVEL).doing("compress", &temporary)?;
+        let encoder =
+            zstd::Encoder::new(BufWriter::new(file), COMPRESSION_LEVEL).doing("compress", &temporary)?;
         Ok(LogWriter { encoder, temporary, path })
     }
 

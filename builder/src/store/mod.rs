@@ -17,7 +17,7 @@ mod roots;
 mod session;
 mod tree;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ use zeval_model::{Derivation, StorePath};
 use crate::cancel::Cancellation;
 use database::Database;
 pub use error::{IoContext, StoreError};
-pub use info::{PathInfo, Realisation};
+pub use info::{Effort, PathInfo, Realisation};
 pub use layout::Layout;
 pub use lock::FileLock;
 pub use logs::LogWriter;
@@ -56,7 +56,11 @@ impl Store {
         let dir = std::path::absolute(dir).doing("find", dir)?;
         let layout = Layout::new(&dir);
         for folder in layout.folders() {
-            DirBuilder::new().recursive(true).mode(0o755).create(&folder).doing("make the folder", &folder)?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(&folder)
+                .doing("make the folder", &folder)?;
         }
         let locks = layout.locks();
         let opening = FileLock::acquire(&locks.join("open.lock"), &Cancellation::new(), || ());
@@ -119,6 +123,16 @@ impl Store {
         self.database.register(infos, realisations)
     }
 
+    /// Remembers what the last build of a derivation called `name` took.
+    pub fn record_effort(&self, name: &str, effort: &Effort) -> Result<(), StoreError> {
+        self.database.record_effort(name, effort, now())
+    }
+
+    /// What earlier builds took, by the name of the derivation.
+    pub fn efforts(&self) -> Result<HashMap<String, Effort>, StoreError> {
+        self.database.efforts()
+    }
+
     /// Reads the derivation at `path`, which must be valid.
     pub fn derivation(&self, path: &StorePath) -> Result<Derivation, StoreError> {
         let name = path.derivation_name()?;
@@ -132,7 +146,8 @@ impl Store {
 
     /// As [`Store::derivation`], with the error that the model's readers of derivations give.
     pub fn read_derivation(&self, path: &StorePath) -> Result<Derivation, DerivationError> {
-        self.derivation(path).map_err(|error| DerivationError::Read { path: path.clone(), source: Box::new(error) })
+        self.derivation(path)
+            .map_err(|error| DerivationError::Read { path: path.clone(), source: Box::new(error) })
     }
 
     /// Waits for the lock of `path`; `waiting` is called once if another one holds it.

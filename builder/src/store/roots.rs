@@ -46,7 +46,11 @@ fn replace_link(target: &Path, at: &Path) -> Result<(), StoreError> {
     match fs::symlink_metadata(at) {
         Ok(metadata) if !metadata.is_symlink() => {
             let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
-            return Err(StoreError::Io { action: "put a link in place of the file or folder", path: at.to_owned(), source });
+            return Err(StoreError::Io {
+                action: "put a link in place of the file or folder",
+                path: at.to_owned(),
+                source,
+            });
         }
         _ => (),
     }

@@ -1,0 +1,169 @@
+//! Why a derivation could not be built.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+use zeval_model::derivation::DerivationError;
+use zeval_model::store_path::StorePathError;
+use zeval_model::tree::TreeError;
+use zeval_model::{Hash, StorePath};
+
+use crate::sandbox::End;
+use crate::store::StoreError;
+use crate::{fetch, unpack};
+
+/// What is wrong with a derivation's own text.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Malformed(String);
+
+impl Malformed {
+    pub fn new(what: impl Into<String>) -> Malformed {
+        Malformed(what.into())
+    }
+
+    pub fn attribute(name: &str, what: impl std::fmt::Display) -> Malformed {
+        Malformed(format!("its attribute `{name}` {what}"))
+    }
+}
+
+/// Why building one derivation failed. The derivation itself is named by whoever passes this on.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    #[error("the derivation makes no sense: {0}")]
+    Malformed(#[from] Malformed),
+    #[error(
+        "it is for '{wanted}', and this machine builds for {available}; build it on such a machine, or choose another \
+         `system`"
+    )]
+    WrongSystem { wanted: String, available: String },
+    #[error("no builtin builder is called '{0}'; there are builtin:fetchurl and builtin:unpack")]
+    UnknownBuiltin(String),
+    #[error("cannot make the sandbox: cannot {step}: {source}{}", hint_suffix(hint))]
+    Sandbox { step: String, source: io::Error, hint: Option<String> },
+    #[error("the builder {}{}", describe_end(end), log_suffix(last_lines))]
+    BuilderFailed { end: End, last_lines: Vec<String> },
+    #[error("it took longer than {} s, which is the limit (timeout){}", .limit.as_secs(), log_suffix(last_lines))]
+    TimedOut { limit: Duration, last_lines: Vec<String> },
+    #[error(
+        "it printed nothing for {} s, which is the limit (max-silent-time){}", .limit.as_secs(), log_suffix(last_lines)
+    )]
+    Silent { limit: Duration, last_lines: Vec<String> },
+    #[error(
+        "it printed more than {limit} bytes, which is the limit (max-log-size){}",
+        log_suffix(last_lines)
+    )]
+    LogTooLong { limit: u64, last_lines: Vec<String> },
+    #[error(
+        "the builder succeeded but did not make the output '{output}' at {path}{}",
+        log_suffix(last_lines)
+    )]
+    MissingOutput { output: String, path: StorePath, last_lines: Vec<String> },
+    #[error("the output '{output}' holds a socket, pipe or device, which a store cannot hold")]
+    SpecialFile { output: String },
+    #[error(
+        "hash mismatch in the fixed-output derivation:\n  specified: {expected}\n  got:       {actual}{}",
+        addresses_suffix(addresses)
+    )]
+    HashMismatch { expected: String, actual: String, addresses: Vec<String> },
+    #[error(
+        "the output '{output}' must be a regular file that is not executable, since its `outputHashMode` is `{method}`"
+    )]
+    NotAFlatFile { output: String, method: &'static str },
+    #[error("the outputs refer to each other in a circle: {}", .0.join(" -> "))]
+    OutputCycle(Vec<String>),
+    #[error("output '{output}' ({path}) is not allowed to refer to the following paths:{}", list(bad))]
+    ForbiddenReferences { output: String, path: StorePath, bad: Vec<StorePath> },
+    #[error(
+        "its reference check for '{output}' names '{specifier}', which is neither a store path nor one of its outputs ({})",
+        outputs.join(", ")
+    )]
+    BadReferenceSpecifier { output: String, specifier: String, outputs: Vec<String> },
+    #[error("output '{output}' ({path}) has {actual} bytes{}; the limit is {limit} bytes", if *closure { " with its closure" } else { "" })]
+    TooLarge { output: String, path: StorePath, actual: u64, limit: u64, closure: bool },
+    #[error(
+        "it may not be deterministic: output '{output}' differs from {path}{}",
+        kept.as_ref().map(|kept| format!("; what was built now is at {}", kept.display())).unwrap_or_default()
+    )]
+    Differs { output: String, path: StorePath, expected: Box<Hash>, actual: Box<Hash>, kept: Option<PathBuf> },
+    #[error(
+        "there is nothing to compare with: output '{output}' has not been built yet; build it without --check first"
+    )]
+    NothingToCompare { output: String },
+    #[error(transparent)]
+    Fetch(#[from] fetch::Error),
+    #[error(transparent)]
+    Unpack(#[from] unpack::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl From<StorePathError> for BuildError {
+    fn from(error: StorePathError) -> BuildError {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<DerivationError> for BuildError {
+    fn from(error: DerivationError) -> BuildError {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<TreeError> for BuildError {
+    fn from(error: TreeError) -> BuildError {
+        StoreError::from(error).into()
+    }
+}
+
+impl BuildError {
+    /// The last lines of the builder's output, where the failure is the builder's.
+    pub fn last_lines(&self) -> &[String] {
+        match self {
+            BuildError::BuilderFailed { last_lines, .. }
+            | BuildError::TimedOut { last_lines, .. }
+            | BuildError::Silent { last_lines, .. }
+            | BuildError::LogTooLong { last_lines, .. }
+            | BuildError::MissingOutput { last_lines, .. } => last_lines,
+            _ => &[],
+        }
+    }
+
+    pub fn is_cancellation(&self) -> bool {
+        matches!(self, BuildError::Cancelled | BuildError::Store(StoreError::Cancelled))
+    }
+}
+
+fn hint_suffix(hint: &Option<String>) -> String {
+    hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default()
+}
+
+fn describe_end(end: &End) -> String {
+    match end {
+        End::Exited(status) => format!("failed with exit code {status}"),
+        End::Signalled(number) => match nix::sys::signal::Signal::try_from(*number) {
+            Ok(signal) => format!("was killed by {signal}"),
+            Err(_) => format!("was killed by signal {number}"),
+        },
+    }
+}
+
+fn log_suffix(last_lines: &[String]) -> String {
+    if last_lines.is_empty() {
+        return "; it printed nothing".to_owned();
+    }
+    let lines: String = last_lines.iter().map(|line| format!("\n  > {line}")).collect();
+    format!("; its last {} lines:{lines}", last_lines.len())
+}
+
+fn addresses_suffix(addresses: &[String]) -> String {
+    addresses.iter().map(|address| format!("\n  from:      {address}")).collect()
+}
+
+fn list(paths: &[StorePath]) -> String {
+    paths.iter().map(|path| format!("\n  {path}")).collect()
+}

@@ -1,0 +1,85 @@
+//! What the user wants of a build.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::sandbox::Bind;
+
+/// How to build. The default is what a plain `zeval build` does.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// Builds at the same time.
+    pub jobs: usize,
+    /// `NIX_BUILD_CORES`: how many processor cores a build may use.
+    pub cores: usize,
+    /// Fetches at the same time, beside the builds.
+    pub fetches: usize,
+    /// Goes on with what does not depend on a failure.
+    pub keep_going: bool,
+    /// Keeps the build folder of a failed build.
+    pub keep_failed: bool,
+    /// The longest a build may take.
+    pub timeout: Option<Duration>,
+    /// The longest a build may print nothing.
+    pub max_silent_time: Option<Duration>,
+    /// The most bytes a build may print.
+    pub max_log_size: Option<u64>,
+    pub check: Check,
+    /// Further files and folders of the host that every build sees: an explicit hole in the sandbox.
+    pub sandbox_paths: Vec<Bind>,
+    /// Systems that this machine builds for.
+    pub systems: Vec<String>,
+    /// The lines of its log that a failed build shows.
+    pub log_lines: usize,
+    /// Where the certificates of trusted authorities are, for fixed-output builds, which have the network.
+    pub certificates: Option<PathBuf>,
+}
+
+/// Which of the derivations that are built already to build again and compare.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Check {
+    #[default]
+    Nothing,
+    /// Those asked for.
+    Wanted,
+    /// Those asked for and everything that they are built from, fixed outputs excepted.
+    Everything,
+}
+
+impl Default for BuildOptions {
+    fn default() -> BuildOptions {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        BuildOptions {
+            jobs: cores,
+            cores,
+            fetches: 8,
+            keep_going: false,
+            keep_failed: false,
+            timeout: None,
+            max_silent_time: None,
+            max_log_size: None,
+            check: Check::Nothing,
+            sandbox_paths: Vec::new(),
+            systems: native_systems(),
+            log_lines: 25,
+            certificates: system_certificates(),
+        }
+    }
+}
+
+/// The system of this machine as Nix names it, and those whose programs it runs as well.
+pub fn native_systems() -> Vec<String> {
+    let architecture = match std::env::consts::ARCH {
+        "x86" => "i686",
+        other => other,
+    };
+    vec![format!("{architecture}-linux")]
+}
+
+fn system_certificates() -> Option<PathBuf> {
+    let named =
+        ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
+    let usual =
+        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+    named.chain(usual.map(PathBuf::from)).find(|path| path.is_file())
+}

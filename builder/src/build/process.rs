@@ -1,0 +1,358 @@
+//! Runs a derivation's builder in the sandbox and listens to it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bstr::{BString, ByteSlice};
+use serde::Deserialize;
+use zeval_model::StorePath;
+
+use super::environment::{BUILD_TOP, Start};
+use super::error::BuildError;
+use super::options::BuildOptions;
+use crate::cancel::Cancellation;
+use crate::events::{ActivityId, Event, Observer};
+use crate::sandbox::{self, Bind, End, Identity, Plan, Process, Report, Stop};
+use crate::store::{IoContext, LogWriter, Store, StoreError, TemporaryFolder};
+
+/// A line of the log that is longer is cut in pieces.
+const MAX_LINE: usize = 64 << 10;
+
+/// What a builder is run with.
+pub struct Run<'a> {
+    pub store: &'a Store,
+    pub options: &'a BuildOptions,
+    pub identity: &'a Identity,
+    pub observer: &'a dyn Observer,
+    pub cancellation: &'a Cancellation,
+    pub id: ActivityId,
+    pub inputs: &'a BTreeSet<StorePath>,
+    pub network: bool,
+    /// The machine that the builder believes to run on is a 32-bit one.
+    pub is_32bit: bool,
+}
+
+/// What a builder that ended well leaves behind.
+pub struct Finished {
+    /// Peak resident memory of its largest process.
+    pub peak_kibibytes: u64,
+    /// The end of the log, for errors that show later.
+    pub last_lines: Vec<String>,
+}
+
+/// The folders of one build, on disk: a build may need more room than memory has.
+pub struct Folders {
+    whole: TemporaryFolder,
+}
+
+impl Folders {
+    /// Makes them, owned by whom the build runs as.
+    pub fn make(store: &Store, identity: &Identity) -> Result<Folders, StoreError> {
+        let folders = Folders { whole: store.temporary_folder()? };
+        fs::create_dir(folders.mount_point()).doing("make the folder", &folders.mount_point())?;
+        for (folder, mode) in [(folders.build(), 0o700), (folders.tmp(), 0o1777), (folders.outputs(), 0o755)]
+        {
+            fs::create_dir(&folder).doing("make the folder", &folder)?;
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode))
+                .doing("set the mode of", &folder)?;
+            give(&folder, identity).doing("give away", &folder)?;
+        }
+        Ok(folders)
+    }
+
+    fn mount_point(&self) -> PathBuf {
+        self.whole.path().join("root")
+    }
+
+    /// Seen as `/build`.
+    pub fn build(&self) -> PathBuf {
+        self.whole.path().join("build")
+    }
+
+    fn tmp(&self) -> PathBuf {
+        self.whole.path().join("tmp")
+    }
+
+    /// Seen as `/nix/store`.
+    pub fn outputs(&self) -> PathBuf {
+        self.whole.path().join("store")
+    }
+
+    /// For what is made of the outputs afterwards.
+    pub fn rewritten(&self) -> PathBuf {
+        self.whole.path().join("rewritten")
+    }
+
+    /// Puts files into the build folder.
+    pub fn write(&self, files: &BTreeMap<String, Vec<u8>>, identity: &Identity) -> Result<(), StoreError> {
+        for (name, content) in files {
+            let path = self.build().join(name);
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
+            let mut file = file.doing("make", &path)?;
+            file.write_all(content).doing("write", &path)?;
+            give(&path, identity).doing("give away", &path)?;
+        }
+        Ok(())
+    }
+}
+
+fn give(path: &Path, identity: &Identity) -> io::Result<()> {
+    match identity.outside {
+        Some((user, group)) => chown(path, Some(user), Some(group)),
+        None => Ok(()),
+    }
+}
+
+impl Run<'_> {
+    /// Runs `builder` until all its processes are gone.
+    pub fn run(
+        &self,
+        builder: &BString,
+        start: &Start,
+        folders: &Folders,
+        log: LogWriter,
+    ) -> Result<Finished, BuildError> {
+        let plan = self.plan(builder, start, folders);
+        let running = sandbox::launch(&plan).map_err(|source| BuildError::Sandbox {
+            step: "start the process".to_owned(),
+            source,
+            hint: None,
+        })?;
+        let mut listener = Listener::new(self, log);
+        let listened = running.listen(&mut listener);
+        let lines = listener.finish()?;
+        let reports = listened.map_err(|source| BuildError::Sandbox {
+            step: "listen to the process".to_owned(),
+            source,
+            hint: None,
+        })?;
+        self.judge(reports, lines)
+    }
+
+    fn judge(&self, reports: Vec<Report>, lines: Lines) -> Result<Finished, BuildError> {
+        let last_lines = Vec::from(lines.last);
+        match lines.stopped {
+            Some(Stopped::Cancelled) => return Err(BuildError::Cancelled),
+            Some(Stopped::TimedOut(limit)) => return Err(BuildError::TimedOut { limit, last_lines }),
+            Some(Stopped::Silent(limit)) => return Err(BuildError::Silent { limit, last_lines }),
+            Some(Stopped::LogTooLong(limit)) => return Err(BuildError::LogTooLong { limit, last_lines }),
+            None => (),
+        }
+        let mut ended = None;
+        for report in reports {
+            match report {
+                Report::SetUpFailed { step, errno, hint } => {
+                    return Err(BuildError::Sandbox {
+                        step,
+                        source: io::Error::from_raw_os_error(errno),
+                        hint,
+                    });
+                }
+                Report::Ended { end: End::Exited(0), peak_kibibytes, .. } => ended = Some(peak_kibibytes),
+                Report::Ended { end, .. } => return Err(BuildError::BuilderFailed { end, last_lines }),
+            }
+        }
+        let Some(peak_kibibytes) = ended else {
+            // The keeper itself was killed, by someone outside or for want of memory.
+            let end = End::Signalled(nix::libc::SIGKILL);
+            return Err(BuildError::BuilderFailed { end, last_lines });
+        };
+        Ok(Finished { peak_kibibytes, last_lines })
+    }
+
+    fn plan(&self, builder: &BString, start: &Start, folders: &Folders) -> Plan {
+        let mut binds = vec![
+            Bind { source: folders.build(), target: PathBuf::from(BUILD_TOP), writable: true },
+            Bind { source: folders.tmp(), target: PathBuf::from("/tmp"), writable: true },
+        ];
+        binds.extend(self.options.sandbox_paths.iter().cloned());
+        let mut files = identity_files(self.identity);
+        if self.network {
+            files.extend(network_files());
+            if let Some(certificates) = &self.options.certificates {
+                binds.push(Bind {
+                    source: certificates.clone(),
+                    target: PathBuf::from(CERTIFICATES),
+                    writable: false,
+                });
+            }
+        } else {
+            files.push((PathBuf::from("/etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n".to_owned()));
+        }
+        let environment = start.environment.iter().map(|(name, value)| {
+            let mut text = name.clone();
+            text.push(b'=');
+            text.extend_from_slice(value);
+            text
+        });
+        let layout = self.store.layout();
+        let relative = |path: PathBuf| path.strip_prefix(layout.state()).map(Path::to_owned).unwrap_or(path);
+        binds.iter_mut().for_each(|bind| bind.source = relative(std::mem::take(&mut bind.source)));
+        Plan {
+            parent: std::process::id().cast_signed(),
+            base: layout.state().to_owned(),
+            mount_point: relative(folders.mount_point()),
+            identity: self.identity.clone(),
+            store: relative(layout.store().to_owned()),
+            closure: self.inputs.iter().map(|path| path.base_name().to_owned()).collect(),
+            outputs: relative(folders.outputs()),
+            binds,
+            files,
+            network: self.network,
+            process: Process {
+                program: builder.clone(),
+                arguments: start.arguments.clone(),
+                environment: environment.collect(),
+                directory: PathBuf::from(BUILD_TOP),
+                personality_32bit: self.is_32bit,
+            },
+        }
+    }
+}
+
+/// Where a build with network finds the certificates of authorities.
+pub const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// The users that there are inside, as in Nix.
+fn identity_files(identity: &Identity) -> Vec<(PathBuf, String)> {
+    let (user, group) = (identity.inside_user, identity.inside_group);
+    let passwd = format!(
+        "root:x:0:0:Nix build user:{BUILD_TOP}:/noshell\n\
+         nixbld:x:{user}:{group}:Nix build user:{BUILD_TOP}:/noshell\n\
+         nobody:x:65534:65534:Nobody:/:/noshell\n"
+    );
+    let groups = format!("root:x:0:\nnixbld:!:{group}:\nnogroup:x:65534:\n");
+    vec![(PathBuf::from("/etc/passwd"), passwd), (PathBuf::from("/etc/group"), groups)]
+}
+
+/// What a program needs to find other machines by name.
+fn network_files() -> Vec<(PathBuf, String)> {
+    let host = ["/etc/resolv.conf", "/etc/services", "/etc/hosts"].into_iter().filter_map(|path| {
+        let text = fs::read(path).ok()?;
+        Some((PathBuf::from(path), text.to_str_lossy().into_owned()))
+    });
+    let switch = (PathBuf::from("/etc/nsswitch.conf"), "hosts: files dns\nservices: files\n".to_owned());
+    host.chain([switch]).collect()
+}
+
+/// Why we ended a build.
+enum Stopped {
+    Cancelled,
+    TimedOut(Duration),
+    Silent(Duration),
+    LogTooLong(u64),
+}
+
+struct Lines {
+    last: VecDeque<String>,
+    stopped: Option<Stopped>,
+}
+
+/// Takes a build's log apart and watches the clock.
+struct Listener<'a, 'b> {
+    run: &'b Run<'a>,
+    log: LogWriter,
+    log_error: Option<io::Error>,
+    size: u64,
+    /// The line that has not ended yet.
+    line: Vec<u8>,
+    lines: Lines,
+    started: Instant,
+    heard: Instant,
+}
+
+impl sandbox::Listener for &mut Listener<'_, '_> {
+    fn output(&mut self, piece: &[u8]) -> Stop {
+        self.heard = Instant::now();
+        self.size += piece.len() as u64;
+        if let Err(error) = self.log.write(piece) {
+            self.log_error.get_or_insert(error);
+        }
+        for part in piece.split_inclusive(|&byte| byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") || self.line.len() > MAX_LINE {
+                self.end_line();
+            }
+        }
+        self.tick()
+    }
+
+    fn tick(&mut self) -> Stop {
+        if self.lines.stopped.is_none() {
+            self.lines.stopped = self.reason_to_stop();
+        }
+        if self.lines.stopped.is_some() { Stop::Yes } else { Stop::No }
+    }
+}
+
+impl<'a, 'b> Listener<'a, 'b> {
+    fn new(run: &'b Run<'a>, log: LogWriter) -> Listener<'a, 'b> {
+        let now = Instant::now();
+        Listener {
+            run,
+            log,
+            log_error: None,
+            size: 0,
+            line: Vec::new(),
+            lines: Lines { last: VecDeque::new(), stopped: None },
+            started: now,
+            heard: now,
+        }
+    }
+
+    fn reason_to_stop(&self) -> Option<Stopped> {
+        let options = self.run.options;
+        if self.run.cancellation.is_cancelled() {
+            return Some(Stopped::Cancelled);
+        }
+        let over = |limit: Option<Duration>, since: Instant| limit.filter(|limit| since.elapsed() > *limit);
+        over(options.timeout, self.started)
+            .map(Stopped::TimedOut)
+            .or_else(|| over(options.max_silent_time, self.heard).map(Stopped::Silent))
+            .or_else(|| options.max_log_size.filter(|limit| self.size > *limit).map(Stopped::LogTooLong))
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        let line = line.trim_end_with(|c| c == '\n' || c == '\r').to_str_lossy().into_owned();
+        let id = self.run.id;
+        if let Some(phase) = phase(&line) {
+            self.run.observer.event(Event::Phase { id, phase });
+            return;
+        }
+        if self.run.options.log_lines > 0 {
+            if self.lines.last.len() == self.run.options.log_lines {
+                self.lines.last.pop_front();
+            }
+            self.lines.last.push_back(line.clone());
+        }
+        self.run.observer.event(Event::LogLine { id, line });
+    }
+
+    fn finish(mut self) -> Result<Lines, BuildError> {
+        if !self.line.is_empty() {
+            self.end_line();
+        }
+        let finished = match self.log_error {
+            Some(error) => Err(error),
+            None => self.log.finish(),
+        };
+        finished.doing("write the build log in", &self.run.store.layout().logs())?;
+        Ok(self.lines)
+    }
+}
+
+/// The phase that a line of the log announces, in the way of Nixpkgs: `@nix {"action":"setPhase","phase":"build"}`.
+fn phase(line: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Message {
+        action: String,
+        phase: String,
+    }
+    let message: Message = serde_json::from_str(line.strip_prefix("@nix ")?).ok()?;
+    (message.action == "setPhase").then_some(message.phase)
+}

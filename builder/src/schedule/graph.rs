@@ -1,0 +1,276 @@
+//! What is to be realised and what waits for what.
+//!
+//! Grows while it is worked on. Every operation costs what it touches: a graph of thousands is no slower a derivation
+//! than one of ten.
+
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use zeval_model::{Derivation, StorePath};
+
+use crate::events::ActivityKind;
+
+/// The place of a derivation in the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(u32);
+
+impl NodeId {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where a derivation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Some inputs are not realised yet; `Node::missing` says how many.
+    Waiting,
+    /// In the queue of its kind.
+    Ready,
+    Running,
+    /// `Node::results` has every output that is wanted.
+    Done,
+    Failed,
+}
+
+/// A derivation of which outputs are wanted.
+#[derive(Debug)]
+pub struct Node {
+    pub path: StorePath,
+    pub drv: Arc<Derivation>,
+    pub kind: ActivityKind,
+    /// Names of the outputs that somebody wants.
+    pub wanted: BTreeSet<String>,
+    pub state: State,
+    /// Build it although it is there, and compare.
+    pub check: bool,
+    /// What each output was built to.
+    pub results: BTreeMap<String, StorePath>,
+    /// Inputs that are not done; a derivation counts once.
+    missing: usize,
+    dependents: Vec<NodeId>,
+    /// Seconds from here to the end of the longest chain of dependents, by what earlier builds took.
+    priority: u64,
+}
+
+/// The derivations and the queues of those that could start.
+#[derive(Debug, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    by_path: HashMap<StorePath, NodeId>,
+    builds: BinaryHeap<(u64, std::cmp::Reverse<NodeId>)>,
+    fetches: BinaryHeap<(u64, std::cmp::Reverse<NodeId>)>,
+    unfinished: usize,
+}
+
+/// Which queue to take from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    Builds,
+    Fetches,
+}
+
+impl Graph {
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    pub fn find(&self, path: &StorePath) -> Option<NodeId> {
+        self.by_path.get(path).copied()
+    }
+
+    pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.index()]
+    }
+
+    /// Adds a derivation that is done.
+    pub fn insert(&mut self, path: StorePath, drv: Arc<Derivation>, kind: ActivityKind) -> NodeId {
+        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        self.by_path.insert(path.clone(), id);
+        self.nodes.push(Node {
+            path,
+            drv,
+            kind,
+            wanted: BTreeSet::new(),
+            state: State::Done,
+            check: false,
+            results: BTreeMap::new(),
+            missing: 0,
+            dependents: Vec::new(),
+            priority: 0,
+        });
+        id
+    }
+
+    /// Turns a derivation that is done into one that must still be realised; `missing` of its inputs must be first.
+    pub fn reopen(&mut self, id: NodeId) {
+        if self.node(id).state == State::Done {
+            self.node_mut(id).state = State::Waiting;
+            self.unfinished += 1;
+        }
+    }
+
+    /// Says that `dependent` waits for `input`, unless that is done already.
+    pub fn depend(&mut self, dependent: NodeId, input: NodeId) {
+        if self.node(input).state != State::Done {
+            self.node_mut(input).dependents.push(dependent);
+            self.node_mut(dependent).missing += 1;
+        }
+    }
+
+    /// Ranks derivations that were added together and queues those that can start. `cost` estimates a build in seconds.
+    pub fn rank_and_queue(&mut self, added: &[NodeId], cost: impl Fn(&Node) -> u64) {
+        // Dependents first, as a derivation ranks before what waits for it.
+        let mut unranked: HashMap<NodeId, usize> =
+            added.iter().map(|&id| (id, self.node(id).dependents.len())).collect();
+        for id in added {
+            let outside =
+                self.node(*id).dependents.iter().filter(|dependent| !unranked.contains_key(dependent));
+            let outside = outside.count();
+            if let Some(count) = unranked.get_mut(id) {
+                *count -= outside;
+            }
+        }
+        let inputs = self.inputs_among(added);
+        let mut ready: Vec<NodeId> = added.iter().copied().filter(|id| unranked[id] == 0).collect();
+        while let Some(id) = ready.pop() {
+            let node = self.node(id);
+            let above =
+                node.dependents.iter().map(|dependent| self.node(*dependent).priority).max().unwrap_or(0);
+            let priority = above + cost(node).max(1);
+            self.node_mut(id).priority = priority;
+            for input in inputs.get(&id).into_iter().flatten() {
+                if let Some(count) = unranked.get_mut(input) {
+                    *count -= 1;
+                    if *count == 0 {
+                        ready.push(*input);
+                    }
+                }
+            }
+        }
+        for &id in added {
+            if self.node(id).state == State::Waiting && self.node(id).missing == 0 {
+                self.queue(id);
+            }
+        }
+    }
+
+    fn inputs_among(&self, added: &[NodeId]) -> HashMap<NodeId, Vec<NodeId>> {
+        let mut inputs: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
+        for &id in added {
+            for &dependent in &self.node(id).dependents {
+                inputs.entry(dependent).or_default().push(id);
+            }
+        }
+        inputs
+    }
+
+    fn queue(&mut self, id: NodeId) {
+        let node = self.node_mut(id);
+        node.state = State::Ready;
+        let entry = (node.priority, std::cmp::Reverse(id));
+        match node.kind {
+            ActivityKind::Fetch => self.fetches.push(entry),
+            ActivityKind::Unpack | ActivityKind::Build => self.builds.push(entry),
+        }
+    }
+
+    /// The one of those that could start that has most waiting for it.
+    pub fn take(&mut self, queue: Queue) -> Option<NodeId> {
+        let queue = match queue {
+            Queue::Builds => &mut self.builds,
+            Queue::Fetches => &mut self.fetches,
+        };
+        let (_, std::cmp::Reverse(id)) = queue.pop()?;
+        self.node_mut(id).state = State::Running;
+        Some(id)
+    }
+
+    /// Records that a running derivation is realised and queues what waited only for it.
+    pub fn complete(&mut self, id: NodeId, results: BTreeMap<String, StorePath>) {
+        self.leave(id, State::Done);
+        self.node_mut(id).results.extend(results);
+        for dependent in std::mem::take(&mut self.node_mut(id).dependents) {
+            let node = self.node_mut(dependent);
+            node.missing -= 1;
+            if node.missing == 0 && node.state == State::Waiting {
+                self.queue(dependent);
+            }
+        }
+    }
+
+    /// Records that a running derivation failed; gives all that can never be realised because of it.
+    pub fn fail(&mut self, id: NodeId) -> Vec<NodeId> {
+        self.leave(id, State::Failed);
+        let mut dropped = Vec::new();
+        let mut pending = std::mem::take(&mut self.node_mut(id).dependents);
+        while let Some(dependent) = pending.pop() {
+            if self.node(dependent).state == State::Waiting {
+                self.node_mut(dependent).state = State::Failed;
+                self.unfinished -= 1;
+                pending.append(&mut self.node_mut(dependent).dependents);
+                dropped.push(dependent);
+            }
+        }
+        dropped
+    }
+
+    fn leave(&mut self, id: NodeId, state: State) {
+        self.node_mut(id).state = state;
+        self.unfinished -= 1;
+    }
+
+    /// Whether nothing is left to be realised, or nothing can be.
+    pub fn is_finished(&self) -> bool {
+        self.unfinished == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain_and_leaf(graph: &mut Graph) -> [NodeId; 3] {
+        let mut insert = |digit: &str| {
+            let path = StorePath::from_base_name(&format!("{}-x.drv", digit.repeat(32))).unwrap();
+            let id = graph.insert(path, Arc::default(), ActivityKind::Build);
+            graph.reopen(id);
+            id
+        };
+        let [top, middle, leaf] = ["a", "b", "c"].map(&mut insert);
+        let other = insert("d");
+        graph.depend(top, middle);
+        graph.depend(middle, leaf);
+        graph.depend(top, other);
+        graph.rank_and_queue(&[top, middle, leaf, other], |_| 1);
+        [top, middle, leaf]
+    }
+
+    #[test]
+    fn what_has_the_longest_way_to_go_starts_first() {
+        let mut graph = Graph::default();
+        let [top, middle, leaf] = chain_and_leaf(&mut graph);
+        assert_eq!(graph.take(Queue::Builds), Some(leaf));
+        let other = graph.take(Queue::Builds).unwrap();
+        assert_eq!(graph.take(Queue::Builds), None);
+        graph.complete(leaf, BTreeMap::new());
+        assert_eq!(graph.take(Queue::Builds), Some(middle));
+        graph.complete(middle, BTreeMap::new());
+        graph.complete(other, BTreeMap::new());
+        assert_eq!(graph.take(Queue::Builds), Some(top));
+        graph.complete(top, BTreeMap::new());
+        assert!(graph.is_finished());
+    }
+
+    #[test]
+    fn a_failure_drops_all_that_waits_for_it() {
+        let mut graph = Graph::default();
+        let [top, middle, leaf] = chain_and_leaf(&mut graph);
+        assert_eq!(graph.take(Queue::Builds), Some(leaf));
+        let other = graph.take(Queue::Builds).unwrap();
+        assert_eq!(graph.fail(leaf), [middle, top]);
+        graph.complete(other, BTreeMap::new());
+        assert!(graph.is_finished());
+        assert_eq!(graph.take(Queue::Builds), None);
+    }
+}

@@ -1,0 +1,197 @@
+//! Realises one derivation of the graph: resolves it, sees whether somebody has it, and else builds it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use zeval_model::derivation::DerivationKind;
+use zeval_model::{Derivation, StorePath};
+
+use crate::build::{BuildError, BuildOptions, Task};
+use crate::cancel::Cancellation;
+use crate::events::{ActivityId, ActivityKind, Event, Observer, Outcome};
+use crate::sandbox::Identity;
+use crate::store::{FileLock, Realisation, Store};
+
+/// What each output of a derivation was built to.
+pub type Results = BTreeMap<String, StorePath>;
+
+/// What all derivations of a request have in common.
+pub struct Realiser<'a> {
+    pub store: &'a Store,
+    pub options: &'a BuildOptions,
+    pub identity: &'a Identity,
+    pub observer: &'a dyn Observer,
+    pub cancellation: &'a Cancellation,
+}
+
+/// One derivation whose inputs are realised.
+pub struct Job<'a> {
+    pub path: &'a StorePath,
+    pub drv: &'a Derivation,
+    pub kind: ActivityKind,
+    pub check: bool,
+    /// What the outputs of each input derivation were built to.
+    pub inputs: BTreeMap<StorePath, Results>,
+}
+
+impl Realiser<'_> {
+    /// The paths of the outputs of a derivation that are known and valid.
+    pub fn present(&self, path: &StorePath, drv: &Derivation) -> Result<Results, BuildError> {
+        let mut results = Results::new();
+        for (name, output) in &drv.outputs {
+            let found = match output.path() {
+                Some(path) => self.store.is_valid(path)?.then(|| path.clone()),
+                None if matches!(output, zeval_model::Output::Impure { .. }) => None,
+                None => self.store.realisation(path, name)?,
+            };
+            results.extend(found.map(|path| (name.clone(), path)));
+        }
+        Ok(results)
+    }
+
+    /// Realises the derivation and says on the way what happens.
+    pub fn realise(&self, job: &Job<'_>) -> Result<Results, BuildError> {
+        let id = ActivityId::fresh();
+        let started = Instant::now();
+        let (drv, name, kind) = (job.path.clone(), job.drv.name.clone(), job.kind);
+        self.observer.event(Event::Started { id, drv, name, kind });
+        let result = self.realise_as(id, job);
+        let outcome = match &result {
+            Ok((_, outcome)) => outcome.clone(),
+            Err(error) if error.is_cancellation() => Outcome::Cancelled,
+            Err(_) => Outcome::Failed,
+        };
+        self.observer.event(Event::Finished { id, outcome, elapsed: started.elapsed() });
+        result.map(|(results, _)| results)
+    }
+
+    fn realise_as(&self, id: ActivityId, job: &Job<'_>) -> Result<(Results, Outcome), BuildError> {
+        let resolved = resolve(job)?;
+        let drv = resolved.as_ref();
+        let path = match &resolved {
+            Cow::Borrowed(_) => job.path.clone(),
+            Cow::Owned(drv) => drv.store_path()?,
+        };
+        let is_complete = |results: &Results| results.len() == drv.outputs.len();
+        let _locks = self.lock(id, &path, drv)?;
+        let mut present = self.present(&path, drv)?;
+        let outcome = if is_complete(&present) {
+            self.record(job, &path, &present)?;
+            Outcome::AlreadyThere
+        } else {
+            present = self.task(id, job, &path, drv, |task| task.build(&realised_for(job, &path, drv)))?;
+            Outcome::Built
+        };
+        if job.check {
+            self.task(id, job, &path, drv, |task| task.compare(&present))?;
+            return Ok((present, Outcome::Built));
+        }
+        Ok((present, outcome))
+    }
+
+    /// Locks the outputs, or the derivation itself where their paths are not known yet.
+    fn lock(&self, id: ActivityId, path: &StorePath, drv: &Derivation) -> Result<Vec<FileLock>, BuildError> {
+        let known: BTreeSet<&StorePath> = drv.outputs.values().filter_map(|output| output.path()).collect();
+        let paths = if known.is_empty() { BTreeSet::from([path]) } else { known };
+        let lock = |path: &StorePath| {
+            let waiting = || self.observer.event(Event::WaitingForLock { id, path: path.to_string() });
+            self.store.lock(path, self.cancellation, waiting)
+        };
+        Ok(paths.into_iter().map(lock).collect::<Result<_, _>>()?)
+    }
+
+    /// Remembers for the derivation as written what is known for the one that it resolves to.
+    fn record(&self, job: &Job<'_>, path: &StorePath, results: &Results) -> Result<(), BuildError> {
+        if path == job.path || job.drv.kind()? == DerivationKind::Fixed {
+            return Ok(());
+        }
+        let realisation = |(output, path): (&String, &StorePath)| Realisation {
+            drv: job.path.clone(),
+            output: output.clone(),
+            path: path.clone(),
+        };
+        Ok(self.store.register(&[], &results.iter().map(realisation).collect::<Vec<_>>())?)
+    }
+
+    fn task<T>(
+        &self,
+        id: ActivityId,
+        job: &Job<'_>,
+        drv_path: &StorePath,
+        drv: &Derivation,
+        run: impl FnOnce(&Task<'_>) -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
+        if drv_path != job.path {
+            self.store.add_derivation(drv)?;
+        }
+        let inputs = self.input_closure(job, drv)?;
+        let Realiser { store, options, identity, observer, cancellation } = *self;
+        run(&Task { store, options, identity, observer, cancellation, id, drv_path, drv, inputs: &inputs })
+    }
+
+    fn input_closure(&self, job: &Job<'_>, drv: &Derivation) -> Result<BTreeSet<StorePath>, BuildError> {
+        let mut direct = drv.input_sources.clone();
+        for (input, wanted) in &drv.input_derivations {
+            let results = job.inputs.get(input);
+            for output in &wanted.outputs {
+                let path = results.and_then(|results| results.get(output));
+                direct.insert(path.cloned().ok_or_else(|| unrealised(input, output))?);
+            }
+        }
+        let closure = self.store.closure(&direct)?;
+        match direct.difference(&closure).next() {
+            Some(missing) => Err(crate::store::StoreError::NotValid(missing.clone()).into()),
+            None => Ok(closure),
+        }
+    }
+}
+
+/// The derivations for which the store must remember what the outputs are, since their text does not say it.
+fn realised_for(job: &Job<'_>, path: &StorePath, drv: &Derivation) -> Vec<StorePath> {
+    let knows_paths = |drv: &Derivation| drv.outputs.values().all(|output| output.path().is_some());
+    let is_impure = drv.outputs.values().any(|output| matches!(output, zeval_model::Output::Impure { .. }));
+    let mut all = Vec::new();
+    if is_impure {
+        return all;
+    }
+    if !knows_paths(drv) {
+        all.push(path.clone());
+    }
+    if path != job.path && !knows_paths(job.drv) {
+        all.push(job.path.clone());
+    }
+    all
+}
+
+/// The derivation with plain paths in the place of inputs whose paths are only known now.
+fn resolve<'a>(job: &Job<'a>) -> Result<Cow<'a, Derivation>, BuildError> {
+    let kind = job.drv.kind()?;
+    let must = match kind {
+        DerivationKind::InputAddressed => false,
+        DerivationKind::Fixed
+        | DerivationKind::Floating
+        | DerivationKind::Deferred
+        | DerivationKind::Impure => !job.drv.input_derivations.is_empty(),
+    };
+    if !must && !job.drv.has_dynamic_inputs() {
+        return Ok(Cow::Borrowed(job.drv));
+    }
+    let mut missing = None;
+    let output_path = |drv: &StorePath, output: &str| {
+        let path = job.inputs.get(drv).and_then(|results| results.get(output)).cloned();
+        if path.is_none() {
+            missing = Some((drv.clone(), output.to_owned()));
+        }
+        path
+    };
+    match (job.drv.resolve(output_path)?, missing) {
+        (Some(resolved), _) => Ok(Cow::Owned(resolved)),
+        (None, Some((drv, output))) => Err(unrealised(&drv, &output)),
+        (None, None) => Err(unrealised(job.path, "")),
+    }
+}
+
+fn unrealised(drv: &StorePath, output: &str) -> BuildError {
+    crate::build::Malformed::new(format!("its input '{drv}' has no output '{output}'")).into()
+}

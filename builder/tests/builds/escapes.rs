@@ -1,0 +1,394 @@
+//! Tries to get out of the sandbox, or to see through its walls.
+//!
+//! Each probe runs inside and writes what it found to its output; the case says what it must find.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::kill;
+use nix::unistd::{Pid, getgid, getgroups, gethostname, getuid};
+use zeval_builder::sandbox::Bind;
+
+use crate::workshop::*;
+
+pub const CASES: &[(&str, fn())] = &[
+    ("only_what_is_named_is_seen", only_what_is_named_is_seen),
+    ("devices", devices),
+    ("no_file_of_the_host", no_file_of_the_host),
+    ("no_process_of_the_host", no_process_of_the_host),
+    ("no_network", no_network),
+    ("a_fixed_output_has_the_network", a_fixed_output_has_the_network),
+    ("who_and_where", who_and_where),
+    ("nothing_but_its_own_folders_can_be_written", nothing_but_its_own_folders_can_be_written),
+    ("forbidden_calls", forbidden_calls),
+    ("no_setuid_bits", no_setuid_bits),
+    ("nothing_is_inherited", nothing_is_inherited),
+    ("no_settings_of_the_kernel", no_settings_of_the_kernel),
+];
+
+/// What a probe found, one line a finding.
+fn found(shop: &Workshop, probe: &str, argument: &str) -> Vec<String> {
+    let command = format!("probe {probe} {argument}");
+    let text = shop.read(&shop.add(input_addressed("probe", &[&command])));
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Runs in the sandbox.
+pub fn probe(name: &str, argument: &str) {
+    let findings = match name {
+        "list" => argument.split(',').map(|folder| format!("{folder}: {}", list(folder))).collect(),
+        "open" => {
+            vec![File::open(argument).map_or_else(|error| error.kind().to_string(), |_| "opened".to_owned())]
+        }
+        "device" => vec![probe_devices()],
+        "processes" => probe_processes(argument),
+        "network" => probe_network(argument),
+        "who" => probe_identity(),
+        "write" => argument.split(',').map(probe_write).collect(),
+        "calls" => probe_calls(),
+        "setuid" => probe_setuid(),
+        "inherited" => probe_inherited(),
+        "kernel" => probe_kernel(),
+        other => panic!("no probe {other}"),
+    };
+    fs::write(std::env::var("out").unwrap(), findings.join("\n")).unwrap();
+}
+
+fn list(folder: &str) -> String {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names.join(" ")
+}
+
+fn verdict<T, E: Into<std::io::Error>>(result: Result<T, E>) -> String {
+    match result {
+        Ok(_) => "allowed".to_owned(),
+        Err(error) => Errno::from_raw(error.into().raw_os_error().unwrap_or(0)).to_string(),
+    }
+}
+
+fn only_what_is_named_is_seen() {
+    let mut shop = Workshop::new();
+    let unnamed = shop.store.add_text("unnamed", b"x", &Default::default()).unwrap();
+    let named = shop.store.add_text("named", b"x", &Default::default()).unwrap();
+    shop.options
+        .sandbox_paths
+        .retain(|bind| bind.target.starts_with("/test") || bind.target.to_str().unwrap().contains("lib"));
+    let drv = with_variable(
+        input_addressed("probe", &["probe list /,/nix,/nix/store,/etc,/tmp,/build,/dev,/dev/shm"]),
+        "named",
+        &named.to_string(),
+    );
+    let mut drv = drv;
+    drv.input_sources.insert(named.clone());
+    let text = shop.read(&shop.add(drv));
+    assert!(!text.contains(unnamed.hash_part()));
+    let root = text.lines().next().unwrap();
+    let own: Vec<&str> =
+        root.split(' ').skip(1).filter(|name| !["lib", "lib64", "usr", "test"].contains(name)).collect();
+    assert_eq!(own, ["build", "dev", "etc", "nix", "proc", "tmp"]);
+    let rest = format!(
+        "/nix: store\n/nix/store: {}\n/etc: group hosts passwd\n/tmp: \n/build: \n\
+         /dev: fd full null ptmx pts random shm stderr stdin stdout tty urandom zero\n/dev/shm: ",
+        named.base_name()
+    );
+    assert_eq!(text.split_once('\n').unwrap().1, rest);
+}
+
+fn probe_devices() -> String {
+    let mut zeros = [1; 4];
+    File::open("/dev/zero").unwrap().read_exact(&mut zeros).unwrap();
+    assert_eq!(zeros, [0; 4]);
+    fs::write("/dev/null", "x").unwrap();
+    assert_eq!(verdict(fs::write("/dev/full", "x")), Errno::ENOSPC.to_string());
+    fs::write("/dev/shm/file", "x").unwrap();
+    OpenOptions::new().read(true).write(true).open("/dev/ptmx").unwrap();
+    // A pty of one's own is there, and those of the host are not.
+    let terminals = list("/dev/pts");
+    // Removing a device would, with the host's /dev, remove the host's.
+    let _ = fs::remove_file("/dev/null");
+    terminals
+}
+
+fn devices() {
+    assert_eq!(found(&Workshop::new(), "device", ""), ["ptmx"]);
+    assert!(fs::metadata("/dev/null").is_ok());
+}
+
+fn no_file_of_the_host() {
+    let shop = Workshop::new();
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    fs::set_permissions(secret.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    let inside_process = format!("/proc/1/root{}", secret.path().display());
+    for path in [
+        secret.path().to_str().unwrap(),
+        &inside_process,
+        "/etc/shadow",
+        "/sys/kernel",
+        "/../../etc/hostname",
+    ] {
+        assert_eq!(found(&shop, "open", path), ["entity not found"], "{path}");
+    }
+}
+
+fn probe_processes(host_process: &str) -> Vec<String> {
+    let processes = list("/proc").split(' ').filter(|name| name.parse::<u32>().is_ok()).count();
+    let host_process: i32 = host_process.parse().unwrap();
+    vec![
+        format!("{processes} {} {}", std::process::id(), nix::unistd::getppid()),
+        verdict(kill(Pid::from_raw(host_process), None)),
+        // Everyone but ourselves: nobody is there, so nobody is hit.
+        verdict(kill(Pid::from_raw(-1), None)),
+    ]
+}
+
+fn no_process_of_the_host() {
+    let shop = Workshop::new();
+    let mut victim = std::process::Command::new("/proc/self/exe")
+        .args([crate::helper::ENTRY, "sleep 60000"])
+        .spawn()
+        .unwrap();
+    let found = found(&shop, "processes", &(100_000_000 + victim.id()).to_string());
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    assert_eq!(found, ["1 1 0", &Errno::ESRCH.to_string(), &Errno::ESRCH.to_string()]);
+}
+
+fn probe_network(argument: &str) -> Vec<String> {
+    let (port, name) = argument.split_once(',').unwrap();
+    let address = format!("127.0.0.1:{port}").parse().unwrap();
+    let interfaces = fs::read_to_string("/proc/net/dev").unwrap();
+    let interfaces: Vec<&str> = interfaces
+        .lines()
+        .skip(2)
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name.trim())
+        .collect();
+    let outside = "192.0.2.1:80".parse().unwrap();
+    vec![
+        interfaces.join(" "),
+        verdict(TcpStream::connect_timeout(&address, Duration::from_secs(1))),
+        verdict(UnixStream::connect_addr(&SocketAddr::from_abstract_name(name).unwrap())),
+        verdict(TcpStream::connect_timeout(&outside, Duration::from_secs(1))),
+        // But there is a loopback interface, and it works.
+        verdict(TcpListener::bind("127.0.0.1:0").and_then(|own| TcpStream::connect(own.local_addr()?))),
+    ]
+}
+
+struct Listeners {
+    tcp: TcpListener,
+    name: String,
+    _unix: UnixListener,
+}
+
+fn listeners(name: &str) -> Listeners {
+    let name = format!("zeval-test-{name}-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    Listeners {
+        tcp: TcpListener::bind("127.0.0.1:0").unwrap(),
+        _unix: UnixListener::bind_addr(&address).unwrap(),
+        name,
+    }
+}
+
+fn no_network() {
+    let listeners = listeners("none");
+    let argument = format!("{},{}", listeners.tcp.local_addr().unwrap().port(), listeners.name);
+    let [refused, unreachable] = [Errno::ECONNREFUSED, Errno::ENETUNREACH].map(|errno| errno.to_string());
+    assert_eq!(
+        found(&Workshop::new(), "network", &argument),
+        ["lo", &refused, &refused, &unreachable, "allowed"]
+    );
+}
+
+fn a_fixed_output_has_the_network() {
+    let shop = Workshop::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let command = format!("probe network {},nobody", listener.local_addr().unwrap().port());
+    let drv = shop.add(fixed("x", "never", &[&command, "print connected", "exit 1"]));
+    shop.build(&drv).unwrap_err();
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_ok());
+}
+
+fn probe_identity() -> Vec<String> {
+    let groups = getgroups().unwrap().len();
+    vec![
+        format!("{} {} {groups}", getuid(), getgid()),
+        gethostname().unwrap().into_string().unwrap(),
+        std::env::current_dir().unwrap().display().to_string(),
+        fs::read_to_string("/proc/self/uid_map").unwrap().split_whitespace().next().unwrap().to_owned(),
+        fs::read_to_string("/etc/passwd").unwrap().lines().nth(1).unwrap().to_owned(),
+        verdict(File::open("/etc/localtime")),
+        format!("{:?}", getrlimit(Resource::RLIMIT_CORE).unwrap()),
+        std::env::args().next().unwrap(),
+        status("NoNewPrivs"),
+        status("CapEff"),
+        status("CapBnd"),
+        status("Umask"),
+    ]
+}
+
+fn status(field: &str) -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap().trim().to_owned()
+}
+
+fn who_and_where() {
+    let none = "0000000000000000";
+    assert_eq!(
+        found(&Workshop::new(), "who", ""),
+        [
+            "1000 100 0",
+            "localhost",
+            "/build",
+            "1000",
+            "nixbld:x:1000:100:Nix build user:/build:/noshell",
+            &Errno::ENOENT.to_string(),
+            "(0, 0)",
+            "helper",
+            "1",
+            none,
+            none,
+            "0022",
+        ]
+    );
+}
+
+fn probe_write(path: &str) -> String {
+    verdict(OpenOptions::new().write(true).create(true).truncate(true).open(path))
+}
+
+fn nothing_but_its_own_folders_can_be_written() {
+    let shop = Workshop::new();
+    let text = shop.store.add_text("text", b"x", &Default::default()).unwrap();
+    let paths =
+        format!("/build/x,/tmp/x,/dev/shm/x,/x,/etc/x,/etc/passwd,/dev/x,/nix/x,/test/helper,/proc/x,{text}");
+    let mut drv = input_addressed("probe", &[&format!("probe write {paths}")]);
+    drv.input_sources.insert(text.clone());
+    let findings = shop.read(&shop.add(drv));
+    let verdicts: Vec<&str> = findings.lines().collect();
+    assert_eq!(verdicts[..3], ["allowed"; 3]);
+    let read_only = Errno::EROFS.to_string();
+    assert!(verdicts[3..9].iter().all(|verdict| *verdict == read_only), "{verdicts:?}");
+    assert_ne!(verdicts[9], "allowed");
+    assert_eq!(verdicts[10], read_only);
+    assert_eq!(fs::read(shop.store.physical(&text)).unwrap(), b"x");
+    let mut shop = shop;
+    let host = tempfile::tempdir().unwrap();
+    fs::set_permissions(host.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let bind = Bind { source: host.path().to_owned(), target: "/host".into(), writable: false };
+    shop.options.sandbox_paths.push(bind);
+    assert_eq!(found(&shop, "write", "/host/x"), [read_only]);
+}
+
+fn probe_calls() -> Vec<String> {
+    let call = |number: i64| {
+        #[allow(unsafe_code)]
+        // SAFETY: every call tried here is refused before it looks at its arguments, which are all zero.
+        let result = unsafe { nix::libc::syscall(number, 0, 0, 0, 0, 0, 0) };
+        verdict(Errno::result(result))
+    };
+    use nix::libc as c;
+    let refused =
+        [c::SYS_ptrace, c::SYS_keyctl, c::SYS_add_key, c::SYS_request_key, c::SYS_bpf, c::SYS_userfaultfd];
+    let more = [
+        c::SYS_kexec_load,
+        c::SYS_perf_event_open,
+        c::SYS_init_module,
+        c::SYS_open_by_handle_at,
+        c::SYS_syslog,
+    ];
+    let mut findings: Vec<String> = refused.into_iter().chain(more).map(call).collect();
+    findings.push(verdict(mount(Some("/build"), "/tmp", Some("tmpfs"), MsFlags::MS_BIND, None::<&str>)));
+    findings.push(verdict(unshare(CloneFlags::CLONE_NEWUSER)));
+    findings.push(verdict(nix::unistd::chroot("/build")));
+    findings.push(verdict(nix::unistd::sethostname("elsewhere")));
+    findings
+}
+
+fn forbidden_calls() {
+    let found = found(&Workshop::new(), "calls", "");
+    assert_eq!(found.len(), 15);
+    assert!(found.iter().all(|verdict| *verdict == Errno::EPERM.to_string()), "{found:?}");
+}
+
+fn probe_setuid() -> Vec<String> {
+    let file = "/build/file";
+    fs::write(file, "").unwrap();
+    let chmod = |mode| verdict(fs::set_permissions(file, fs::Permissions::from_mode(mode)));
+    let create = |mode, name| verdict(OpenOptions::new().write(true).create_new(true).mode(mode).open(name));
+    vec![
+        chmod(0o4755),
+        chmod(0o2755),
+        create(0o4755, "/build/a"),
+        create(0o2755, "/build/b"),
+        chmod(0o1755),
+        chmod(0o755),
+    ]
+}
+
+fn no_setuid_bits() {
+    let refused = Errno::EPERM.to_string();
+    let [allowed, refused] = ["allowed", &refused];
+    assert_eq!(found(&Workshop::new(), "setuid", ""), [refused, refused, refused, refused, allowed, allowed]);
+}
+
+fn probe_inherited() -> Vec<String> {
+    let mut input = Vec::new();
+    std::io::stdin().read_to_end(&mut input).unwrap();
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
+        let path = entry.unwrap().path();
+        let number: u32 = path.file_name()?.to_str()?.parse().ok()?;
+        // Reading the folder takes a descriptor itself.
+        (number > 2 && !fs::read_link(&path).ok()?.starts_with("/proc")).then(|| number.to_string())
+    });
+    vec![
+        format!("{} bytes", input.len()),
+        descriptors.collect::<Vec<_>>().join(" "),
+        status("SigBlk"),
+        status("SigIgn"),
+        nix::unistd::getsid(None).unwrap().to_string(),
+    ]
+}
+
+fn nothing_is_inherited() {
+    // One that is not closed on execution, as a careless caller might leave it.
+    let file = File::open("/dev/zero").unwrap();
+    let leaked = nix::unistd::dup(&file).unwrap();
+    let none = "0000000000000000";
+    // Rust's own start-up ignores SIGPIPE, number 13.
+    let sigpipe = "0000000000001000";
+    assert_eq!(found(&Workshop::new(), "inherited", ""), ["0 bytes", "", none, sigpipe, "1"]);
+    drop(leaked);
+}
+
+fn probe_kernel() -> Vec<String> {
+    let files = [
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sysrq-trigger",
+        "/proc/sys/vm/drop_caches",
+        "/proc/self/oom_score_adj",
+    ];
+    let lower = fs::write("/proc/self/oom_score_adj", "-1000");
+    let write = |path: &&str| verdict(OpenOptions::new().write(true).open(path));
+    files[..3].iter().map(write).chain([verdict(lower)]).collect()
+}
+
+fn no_settings_of_the_kernel() {
+    let found = found(&Workshop::new(), "kernel", "");
+    assert!(found.iter().all(|verdict| verdict != "allowed"), "{found:?}");
+}

@@ -1,0 +1,40 @@
+//! Builds for real, in the sandbox: what derivations give, what a build may not do, and what survives.
+//!
+//! The builder of every derivation here is this very program, which the sandbox sees at a path outside the store together
+//! with the libraries that it was linked to; so the tests need nothing but themselves.
+
+#![allow(clippy::unwrap_used)]
+
+mod concurrency;
+mod escapes;
+mod failures;
+mod helper;
+mod outputs;
+mod workshop;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.get(1).map(String::as_str) {
+        Some(zeval_builder::sandbox::ENTRY) => zeval_builder::sandbox::sandbox_main(),
+        Some(helper::ENTRY) => helper::main(&arguments[2..]),
+        Some(concurrency::ENTRY) => concurrency::child(&arguments[2..]),
+        _ => (),
+    }
+    let mut trials = Vec::new();
+    for (group, cases) in [
+        ("outputs", outputs::CASES),
+        ("failures", failures::CASES),
+        ("escapes", escapes::CASES),
+        ("concurrency", concurrency::CASES),
+    ] {
+        for &(name, case) in cases {
+            trials.push(Trial::test(format!("{group}::{name}"), move || {
+                case();
+                Ok(())
+            }));
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
