@@ -23,6 +23,17 @@ use crate::{
 /// What a folder means, in this order.
 const DEFAULT_FILES: [&[u8]; 2] = [b"/default.zx", b"/default.nix"];
 
+/// Where the files inside the binary seem to be: what `<nix/x>` gives.
+pub(crate) const INTERNAL_FOLDER: &[u8] = b"/__corepkgs__";
+
+/// A file inside the binary.
+fn internal(path: &[u8]) -> Option<(&'static str, &'static [u8])> {
+    match path.strip_prefix(INTERNAL_FOLDER)? {
+        b"/fetchurl.nix" => Some(("fetchurl.nix", include_bytes!("builtins/fetchurl.zx"))),
+        _ => None,
+    }
+}
+
 /// Names bound around a file: for `scopedImport` and the repl.
 #[derive(Clone, Copy, Default)]
 pub struct Scope<'s> {
@@ -59,6 +70,9 @@ impl Evaluator {
 
     /// The file that a path stands for: links followed, and a folder's default file.
     pub fn resolve(&self, path: &[u8], pos: PosId) -> Result<Vec<u8>> {
+        if internal(path).is_some() {
+            return Ok(path.to_vec());
+        }
         self.session.check_access(path, pos)?;
         let physical = self.session.physical(path);
         let metadata = physical.metadata().map_err(|_| crate::session::missing(path, pos))?;
@@ -85,6 +99,10 @@ impl Evaluator {
 
     /// Evaluates a file anew, with further names in scope.
     pub fn evaluate_file(&mut self, path: &[u8], scope: Scope<'_>, pos: PosId) -> Result<Value> {
+        if let Some((name, text)) = internal(path) {
+            let origin = Origin::Internal(name);
+            return self.evaluate_text(origin, text.to_vec(), INTERNAL_FOLDER.as_bstr(), scope);
+        }
         let physical = self.session.physical(path);
         let text = std::fs::read(&physical).map_err(|error| {
             let message = format!("cannot read file '{}': {error}", path.as_bstr());

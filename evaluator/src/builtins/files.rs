@@ -251,6 +251,9 @@ fn find_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
             return Ok(evaluator.heap.path(&candidate));
         }
     }
+    if let Some(rest) = name.strip_prefix(b"nix/") {
+        return Ok(evaluator.heap.path(&[crate::load::INTERNAL_FOLDER, b"/", rest].concat()));
+    }
     let shown = name.as_bstr();
     let message = if evaluator.session.settings.pure {
         format!("cannot look up '<{shown}>' in pure evaluation mode (use '--impure' to override)")

@@ -179,3 +179,18 @@ fn from_toml_value(evaluator: &mut Evaluator, value: &toml::Value, pos: PosId) -
         }
     })
 }
+
+impl Evaluator {
+    /// A value as JSON, for output.
+    pub fn to_json(&mut self, value: Value, strict: bool) -> Result<Vec<u8>> {
+        let mut text = Vec::new();
+        write_json(self, value, strict, &mut None, &mut text, PosId::NONE)?;
+        Ok(text)
+    }
+
+    /// The text of a value that counts as a string, for output.
+    pub fn to_raw(&mut self, value: Value) -> Result<Vec<u8>> {
+        let doing = "while generating the eval command output";
+        Ok(self.coerce(value, Coercion::INTERPOLATED, &mut None, PosId::NONE, doing)?.to_vec())
+    }
+}

@@ -1,0 +1,207 @@
+//! Evaluating what the command line names: expressions, files, attribute paths and arguments.
+
+use std::{
+    ffi::OsString,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+};
+
+use bstr::ByteSlice;
+use zeval_evaluator::{
+    ErrorKind, EvalError, Evaluator, Failure, Symbol, Value, View, canonical_path,
+    load::{Scope, current_folder},
+    position::{Origin, PosId},
+};
+
+/// What to evaluate.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// `-E`
+    Expression(Vec<u8>),
+    /// Standard input.
+    Stdin,
+    /// A file or folder, or `<x>`.
+    File(OsString),
+}
+
+/// `--arg` and `--argstr`
+#[derive(Clone, Debug)]
+pub struct Argument {
+    /// The name of the function's argument.
+    pub name: Vec<u8>,
+    /// Its value.
+    pub value: ArgumentValue,
+}
+
+/// The value of an argument.
+#[derive(Clone, Debug)]
+pub enum ArgumentValue {
+    /// `--arg NAME EXPRESSION`
+    Expression(Vec<u8>),
+    /// `--argstr NAME STRING`
+    String(Vec<u8>),
+}
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// The folder that relative paths on the command line start from.
+fn base() -> Result<Vec<u8>> {
+    current_folder().map_err(|error| failure(format!("cannot tell the current folder: {error}")))
+}
+
+fn failure(message: impl Into<String>) -> Failure {
+    EvalError::new(ErrorKind::World, PosId::NONE, message)
+}
+
+/// The value of an input.
+pub fn evaluate(evaluator: &mut Evaluator, input: &Input) -> Result<Value> {
+    let base = base()?;
+    match input {
+        Input::Expression(text) => {
+            evaluator.evaluate_text(Origin::String, text.clone(), base.as_bstr(), Scope::default())
+        }
+        Input::Stdin => {
+            let text = std::io::read_to_string(std::io::stdin()).map_err(|error| failure(error.to_string()))?;
+            evaluator.evaluate_text(Origin::Stdin, text.into_bytes(), base.as_bstr(), Scope::default())
+        }
+        Input::File(path) => {
+            let path = path.as_bytes();
+            if path.starts_with(b"<") && path.ends_with(b">") {
+                let text = path.to_vec();
+                let value =
+                    evaluator.evaluate_text(Origin::String, text, base.as_bstr(), Scope::default())?;
+                let View::Path(path) = value.view() else { return Ok(value) };
+                return evaluator.import(path, PosId::NONE);
+            }
+            let absolute = absolute(path, &base);
+            evaluator.import(&absolute, PosId::NONE)
+        }
+    }
+}
+
+fn absolute(path: &[u8], base: &[u8]) -> Vec<u8> {
+    if path.starts_with(b"/") { canonical_path(path) } else { canonical_path(&[base, b"/", path].concat()) }
+}
+
+/// The arguments given on the command line, delayed as far as they are expressions.
+pub fn arguments(evaluator: &mut Evaluator, given: &[Argument]) -> Result<Vec<(Symbol, Value)>> {
+    let base = base()?;
+    let mut values: Vec<(Symbol, Value)> = Vec::new();
+    for argument in given {
+        let name = Symbol::intern(&argument.name);
+        let value = match &argument.value {
+            ArgumentValue::String(text) => evaluator.heap.string(text),
+            ArgumentValue::Expression(text) => {
+                evaluator.evaluate_text(Origin::String, text.clone(), base.as_bstr(), Scope::default())?
+            }
+        };
+        values.retain(|(other, _)| *other != name);
+        values.push((name, value));
+    }
+    Ok(values)
+}
+
+/// Calls a function whose arguments all have defaults or are given, as Nix does before it looks into a value.
+pub fn auto_call(evaluator: &mut Evaluator, value: Value, given: &[(Symbol, Value)]) -> Result<Value> {
+    let value = evaluator.force(value)?;
+    match value.view() {
+        View::Attrs(attrs) => {
+            let Some(functor) = attrs.get(Symbol::intern(b"__functor")) else { return Ok(value) };
+            let called = evaluator.apply(functor, &[value], PosId::NONE)?;
+            auto_call(evaluator, called, given)
+        }
+        View::Closure(closure) => {
+            let Some(pattern) = &closure.lambda.parameters[0].pattern else { return Ok(value) };
+            let mut passed: Vec<(Symbol, Value)> = Vec::new();
+            if pattern.ellipsis {
+                passed.extend_from_slice(given);
+            } else {
+                for formal in pattern.formals {
+                    match given.iter().find(|(name, _)| *name == formal.name) {
+                        Some(argument) => passed.push(*argument),
+                        None if formal.default.is_some() => {}
+                        None => return Err(missing_argument(formal)),
+                    }
+                }
+            }
+            let passed = evaluator.attrs_from(&mut passed);
+            evaluator.apply(value, &[passed], PosId::NONE)
+        }
+        _ => Ok(value),
+    }
+}
+
+fn missing_argument(formal: &zeval_evaluator::ir::Formal) -> Failure {
+    let name = formal.name.text();
+    let message = format!(
+        "cannot evaluate a function that has an argument without a value ('{name}')\nNix attempted to evaluate a function as a top level expression; in\nthis case it must have its arguments supplied either by default\nvalues, or passed explicitly with '--arg' or '--argstr'. See\nhttps://nix.dev/manual/nix/stable/language/syntax.html#functions."
+    );
+    EvalError::new(ErrorKind::MissingArgument, formal.pos, message)
+}
+
+/// Walks an attribute path such as `a."b.c".0`, calling functions on the way.
+pub fn select(
+    evaluator: &mut Evaluator,
+    value: Value,
+    path: &str,
+    given: &[(Symbol, Value)],
+) -> Result<Value> {
+    let mut value = value;
+    for name in parse_path(path)? {
+        value = auto_call(evaluator, value, given)?;
+        let step = evaluator.force(value)?;
+        if let (View::List(list), Ok(index)) = (step.view(), name.parse::<usize>()) {
+            value = list.iter().nth(index).ok_or_else(|| {
+                failure(format!("list index {index} in selection path '{path}' is out of range"))
+            })?;
+            continue;
+        }
+        let View::Attrs(attrs) = step.view() else {
+            let found = zeval_evaluator::eval::expect::show_type(step);
+            let wanted = if name.parse::<usize>().is_ok() { "a list" } else { "a set" };
+            return Err(failure(format!(
+                "the expression selected by the selection path '{path}' should be {wanted} but is {found}"
+            )));
+        };
+        if name.is_empty() {
+            return Err(failure(format!("empty attribute name in selection path '{path}'")));
+        }
+        value = attrs.get(Symbol::intern(name.as_bytes())).ok_or_else(|| {
+            let names = attrs.flatten(&mut evaluator.heap);
+            let names = names.keys.symbols().iter().map(|symbol| symbol.text());
+            let suggestions = zeval_evaluator::suggest::closest(name.as_bytes().as_bstr(), names);
+            failure(format!("attribute '{name}' in selection path '{path}' not found")).suggest(suggestions)
+        })?;
+    }
+    auto_call(evaluator, value, given)
+}
+
+/// The names of an attribute path.
+pub fn parse_path(path: &str) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let mut name = String::new();
+    let mut characters = path.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '.' => names.push(std::mem::take(&mut name)),
+            '"' => loop {
+                match characters.next() {
+                    Some('"') => break,
+                    Some(quoted) => name.push(quoted),
+                    None => {
+                        return Err(failure(format!("missing closing quote in selection path '{path}'")));
+                    }
+                }
+            },
+            other => name.push(other),
+        }
+    }
+    if !name.is_empty() {
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// The bytes of an argument.
+pub fn bytes(argument: &std::ffi::OsStr) -> Vec<u8> {
+    argument.to_owned().into_vec()
+}
