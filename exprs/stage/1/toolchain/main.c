@@ -121,6 +121,18 @@ static void install_tinycc(const char *from, const char *to)
     copy_folder("include", JOIN(home, "/include"));
 }
 
+/* Compile check.c as a user would, and run it. */
+static void check_toolchain(void)
+{
+    static const char program[] = "/build/check";
+    List command = { NULL, 0, 0 };
+    ADD(&command, JOIN(variable("tinycc"), "/bin/tcc"), JOIN(variable("STEP"), "/check.c"), "-o", program);
+    run(&command);
+    command.count = 0;
+    ADD(&command, program);
+    run(&command);
+}
+
 int _start(int argc, char **argv, char **environment)
 {
     int last;
@@ -130,5 +142,6 @@ int _start(int argc, char **argv, char **environment)
     SAY("generations ", number(last - 1), " and ", number(last), " are the same");
     install_musl(generation_folder(last), variable("protomusl"));
     install_tinycc(generation_folder(last), variable("tinycc"));
+    check_toolchain();
     return 0;
 }

@@ -1,4 +1,6 @@
-/* TinyCC 0.9.27+git20200814. */
+/* TinyCC 0.9.27+git20200814.
+
+   Its source is as of 2020-08-14, some of its faults are repaired here: each function says which. check.c fails if one is not. */
 #include "tinycc.h"
 #include "files.h"
 #include "patch.h"
@@ -62,6 +64,25 @@ static void patch_runtime(void)
     replace("lib/va_list.c", "        abort();\n", "        *(volatile int *)0 = 0;\n");
 }
 
+/* A variable argument that is a structure of two doubles comes in two vector registers, which are saved 16 bytes apart: its second half was
+   taken from the wrong place, and only one register counted. */
+static void patch_variable_double_pairs(void)
+{
+    replace("lib/va_list.c",
+            "        if (ap->fp_offset < 128 + 48) {\n"
+            "            ap->fp_offset += 16;\n"
+            "            return ap->reg_save_area + ap->fp_offset - 16;\n"
+            "        }\n"
+            "        size = 8;\n",
+            "        if (ap->fp_offset + 2 * size <= 128 + 48) {\n"
+            "            long long *first = (long long *)(ap->reg_save_area + ap->fp_offset);\n"
+            "            ap->fp_offset += 2 * size;\n"
+            "            if (size == 16)\n"
+            "                first[1] = first[2];\n"
+            "            return first;\n"
+            "        }\n");
+}
+
 /* The musl of this stage is static only, and so are the programs. */
 static void patch_default_linkage(void)
 {
@@ -85,6 +106,32 @@ static void patch_long_double_to_integer(void)
             "    } else {\n        gen_cvt_ftoi(t);\n");
 }
 
+/* (unsigned short)c of a signed char c in memory stayed sign-extended to 32 bits. */
+static void patch_signed_char_to_unsigned_short(void)
+{
+    replace("tccgen.c", "            if (ds <= 4) {\n                gv(RC_INT);\n",
+            "            if (ds <= 4 && (dbt != (VT_SHORT | VT_UNSIGNED) || sbt != VT_BYTE)) {\n                gv(RC_INT);\n");
+}
+
+/* Cases are sorted as 64-bit numbers and then searched as numbers of the switch's type: bring them to that type first, or `case -1` of an
+   unsigned int is sorted first and searched last. */
+static void patch_case_values(void)
+{
+    replace("tccgen.c", "        qsort(sw->p, sw->n, sizeof(void*), case_cmp);\n",
+            "        if ((sw->sv.type.t & VT_BTYPE) != VT_LLONG)\n"
+            "            for (b = 0; b < sw->n; b++) {\n"
+            "                struct case_t *p = sw->p[b];\n"
+            "                if ((sw->sv.type.t & (VT_BTYPE | VT_UNSIGNED)) == (VT_INT | VT_UNSIGNED)) {\n"
+            "                    p->v1 = (uint32_t)p->v1;\n"
+            "                    p->v2 = (uint32_t)p->v2;\n"
+            "                } else {\n"
+            "                    p->v1 = (int32_t)p->v1;\n"
+            "                    p->v2 = (int32_t)p->v2;\n"
+            "                }\n"
+            "            }\n"
+            "        qsort(sw->p, sw->n, sizeof(void*), case_cmp);\n");
+}
+
 void tinycc_prepare(const char *home, const char *musl)
 {
     patch_aliases();
@@ -93,6 +140,9 @@ void tinycc_prepare(const char *home, const char *musl)
     patch_runtime();
     patch_default_linkage();
     patch_long_double_to_integer();
+    patch_variable_double_pairs();
+    patch_signed_char_to_unsigned_short();
+    patch_case_values();
     write_file("config.h",
                LINES("#define TCC_VERSION \"0.9.27\"",
                      "#define CONFIG_TCC_STATIC 1",  /* no dlopen */
