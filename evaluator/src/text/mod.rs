@@ -2,6 +2,9 @@
 //!
 //! All of it works on byte strings and knows nothing of values, so each part is tested on its own.
 
+pub mod escape;
+pub mod json;
 pub mod number;
 pub mod regex;
 pub mod version;
+pub mod xml;
