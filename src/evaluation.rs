@@ -109,8 +109,9 @@ pub fn auto_call(evaluator: &mut Evaluator, value: Value, given: &[(Symbol, Valu
             let called = evaluator.apply(functor, &[value], PosId::NONE)?;
             auto_call(evaluator, called, given)
         }
-        View::Closure(closure) => {
-            let Some(pattern) = &closure.lambda.parameters[0].pattern else { return Ok(value) };
+        View::Closure(_) | View::Partial(_) => {
+            let pattern = value.next_parameter().and_then(|parameter| parameter.pattern.as_ref());
+            let Some(pattern) = pattern else { return Ok(value) };
             let mut passed: Vec<(Symbol, Value)> = Vec::new();
             if pattern.ellipsis {
                 passed.extend_from_slice(given);

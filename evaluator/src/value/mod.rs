@@ -22,7 +22,10 @@ pub use context::Context;
 pub use heap::Heap;
 pub use thunk::{Thunk, ThunkState};
 
-use crate::{builtins::BuiltinId, ir::Lambda};
+use crate::{
+    builtins::BuiltinId,
+    ir::{Lambda, Parameter},
+};
 
 /// A value, evaluated or not: `Copy`, 8 bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -402,6 +405,17 @@ impl Value {
                 TRUE => View::Bool(true),
                 builtin => View::Builtin(BuiltinId((builtin - FIRST_BUILTIN) as u16)),
             },
+        }
+    }
+
+    /// The parameter that the next argument of a function is for; `None` for builtins and what is no function.
+    pub fn next_parameter(self) -> Option<&'static Parameter> {
+        match self.view() {
+            View::Closure(closure) => closure.lambda.parameters.first(),
+            View::Partial(partial) => {
+                partial.function.as_closure()?.lambda.parameters.get(partial.arguments.len())
+            }
+            _ => None,
         }
     }
 
