@@ -17,7 +17,7 @@ use super::options::BuildOptions;
 use crate::cancel::Cancellation;
 use crate::events::{ActivityId, Event, Observer};
 use crate::sandbox::{self, Bind, End, Identity, Plan, Process, Report, Stop};
-use crate::store::{IoContext, LogWriter, Store, StoreError, TemporaryFolder};
+use crate::store::{IoContext, LogWriter, Store, StoreError, TemporaryFolder, make_folder};
 
 /// A line of the log that is longer is cut in pieces.
 const MAX_LINE: usize = 64 << 10;
@@ -53,8 +53,8 @@ impl Folders {
     /// Makes them, owned by whom the build runs as.
     pub fn make(store: &Store, identity: &Identity) -> Result<Folders, StoreError> {
         let folders = Folders { whole: store.temporary_folder()? };
-        fs::create_dir(folders.mount_point()).doing("make the folder", &folders.mount_point())?;
-        for (folder, mode) in [(folders.build(), 0o700), (folders.tmp(), 0o1777), (folders.outputs(), 0o755)]
+        make_folder(&folders.mount_point()).doing("make the folder", &folders.mount_point())?;
+        for (folder, mode) in [(folders.build(), 0o700), (folders.tmp(), 0o1777), (folders.outputs(), 0o1775)]
         {
             fs::create_dir(&folder).doing("make the folder", &folder)?;
             fs::set_permissions(&folder, fs::Permissions::from_mode(mode))

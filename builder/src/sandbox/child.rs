@@ -191,13 +191,13 @@ fn become_program(plan: &Plan, is_host_root: bool, lifeline: OwnedFd) -> Result<
     let reports =
         io::stdout().as_fd().try_clone_to_owned().step(|| "duplicate the report pipe".to_owned())?;
     let mut reports = File::from(reports);
+    umask(Mode::from_bits_truncate(0o022));
     unistd::sethostname("localhost").step(|| "set the host name".to_owned())?;
     set_domain_name("(none)")?;
     if !plan.network {
         bring_loopback_up()?;
     }
     root::enter(plan, is_host_root)?;
-    umask(Mode::from_bits_truncate(0o022));
     unistd::dup2_stdin(open_null()?).step(|| "close standard input".to_owned())?;
     unistd::chdir(&plan.process.directory).step(|| format!("enter {}", plan.process.directory.display()))?;
     limit_resources()?;

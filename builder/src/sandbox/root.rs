@@ -2,9 +2,9 @@
 //!
 //! Runs in the child, in its own mount and pid namespaces, with the working folder at the plan's base.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -35,6 +35,7 @@ pub fn enter(plan: &Plan, is_host_root: bool) -> Result<(), Failure> {
     for (path, contents) in &plan.files {
         root.write_file(path, contents)?;
     }
+    root.protect("etc")?;
     root.become_root()
 }
 
@@ -58,11 +59,8 @@ impl Root {
     }
 
     fn mount_skeleton(&self) -> Result<(), Failure> {
-        mount_tmpfs(&self.at, "mode=0755")?;
-        for folder in ["nix", "nix/store", "dev", "proc", "etc"] {
-            make_dir(&self.path(folder))?;
-        }
-        Ok(())
+        mount_tmpfs(&self.at, "mode=0750")?;
+        ["nix", "nix/store", "dev", "proc", "etc"].iter().try_for_each(|folder| make_dir(&self.path(folder)))
     }
 
     /// `/nix/store`: a writable folder for the outputs, with the closure mounted into it.
@@ -138,10 +136,16 @@ impl Root {
         OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(0o444)
+            .mode(0o644)
             .open(&path)
             .and_then(|mut file| file.write_all(contents.as_bytes()))
             .step(|| format!("write {}", inside.display()))
+    }
+
+    /// Takes the permission to write a folder, as Nix does: programs look at it, though the mount decides.
+    fn protect(&self, folder: &str) -> Result<(), Failure> {
+        let path = self.path(folder);
+        fs::set_permissions(&path, Permissions::from_mode(0o555)).step(|| format!("protect /{folder}"))
     }
 
     fn become_root(&self) -> Result<(), Failure> {

@@ -64,11 +64,11 @@ impl Layout {
         self.state.join("kept")
     }
 
-    /// Every folder that must exist.
+    /// Every folder that must exist, outer ones first.
     pub fn folders(&self) -> [PathBuf; 7] {
         [
-            self.store.clone(),
             self.state.clone(),
+            self.store.clone(),
             self.logs(),
             self.locks(),
             self.temporary(),

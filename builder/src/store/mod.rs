@@ -18,8 +18,8 @@ mod session;
 mod tree;
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,7 +34,7 @@ pub use layout::Layout;
 pub use lock::FileLock;
 pub use logs::LogWriter;
 pub use session::TemporaryFolder;
-pub use tree::{SpecialFile, canonicalise, remove as remove_tree, seal};
+pub use tree::{SpecialFile, canonicalise, make_folder, remove as remove_tree, seal};
 
 /// A store, open.
 #[derive(Debug)]
@@ -56,11 +56,13 @@ impl Store {
         let dir = std::path::absolute(dir).doing("find", dir)?;
         let layout = Layout::new(&dir);
         for folder in layout.folders() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(&folder)
-                .doing("make the folder", &folder)?;
+            if let Some(parent) = folder.parent() {
+                fs::create_dir_all(parent).doing("make the folder", parent)?;
+            }
+            match tree::make_folder(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+                result => result.doing("make the folder", &folder)?,
+            }
         }
         let locks = layout.locks();
         let opening = FileLock::acquire(&locks.join("open.lock"), &Cancellation::new(), || ());
@@ -138,7 +140,7 @@ impl Store {
         let name = path.derivation_name()?;
         let file = self.physical(path);
         let text = fs::read(&file).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => StoreError::NotValid(path.clone()),
+            io::ErrorKind::NotFound => StoreError::NotValid(path.clone()),
             _ => StoreError::Io { action: "read", path: file, source: error },
         })?;
         Ok(Derivation::parse_aterm(&text, name)?)

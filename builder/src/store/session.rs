@@ -3,9 +3,8 @@
 //! Each process that uses the store has one folder in the store's `tmp`, and beside it a lock file that it keeps locked.
 //! The lock comes first and goes last: a folder whose lock is free, or missing, belongs to nobody.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -37,7 +36,7 @@ impl Session {
                 continue;
             };
             let folder = temporary.join(name);
-            DirBuilder::new().mode(0o755).create(&folder)?;
+            tree::make_folder(&folder)?;
             return Ok(Session { folder, next: AtomicU64::new(0), _lock: lock });
         }
     }
@@ -50,7 +49,7 @@ impl Session {
     /// A new empty folder, removed with everything in it when dropped.
     pub fn folder(&self) -> io::Result<TemporaryFolder> {
         let path = self.fresh();
-        DirBuilder::new().mode(0o755).create(&path)?;
+        tree::make_folder(&path)?;
         Ok(TemporaryFolder { path })
     }
 }

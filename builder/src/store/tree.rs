@@ -24,6 +24,12 @@ const OPEN_FOLDER: OFlag =
 /// The time stamp of everything in a store: one second after the epoch.
 const TIME: TimeSpec = TimeSpec::new(1, 0);
 
+/// Makes a folder that everybody may enter, whatever the umask is: root's builds run as somebody else.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    std::fs::create_dir(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+}
+
 /// Removes whatever is at `path`, write-protected or not. Nothing there is fine.
 pub fn remove(path: &Path) -> io::Result<()> {
     match remove_at(AT_FDCWD, path.as_os_str().as_bytes()) {

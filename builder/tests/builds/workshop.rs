@@ -29,6 +29,7 @@ static READABLE_SELF: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = folder.path().join("helper");
     fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
     (folder, copy)
 });
 
