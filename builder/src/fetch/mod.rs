@@ -11,6 +11,9 @@ mod receive;
 mod roots;
 mod transfer;
 
+#[cfg(test)]
+mod tests;
+
 pub use builtin::{Error, run};
 pub use error::{Attempt, FetchError, Reason, WrongHash};
 pub use mirrors::Mirrors;

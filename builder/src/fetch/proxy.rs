@@ -33,6 +33,10 @@ fn select(scheme: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Opt
             builder = builder.no_proxy(&format!(".{host}"));
         }
     }
+    // A proxy elsewhere does not reach this machine's own servers.
+    for host in ["localhost", "127.0.0.1", "[::1]"] {
+        builder = builder.no_proxy(host);
+    }
     // With SOCKS the proxy looks names up, as it may know more of them.
     builder = builder.resolve_target(matches!(parsed.protocol(), ProxyProtocol::Socks4));
     builder.build().map(Some).map_err(|_| malformed())

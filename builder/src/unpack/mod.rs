@@ -13,8 +13,6 @@ mod tree;
 mod zip;
 
 #[cfg(test)]
-mod hostile_tests;
-#[cfg(test)]
 mod tests;
 
 use std::fs::{self, File};

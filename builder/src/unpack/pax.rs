@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn records_are_split_by_length_and_may_hold_anything() {
         let mut attributes = Attributes::default();
-        attributes.update(b"12 path=a=b\n17 linkpath=x\ny\xff\n11 size=42\n14 unknown=1\n\0\0").unwrap();
+        attributes.update(b"12 path=a=b\n17 linkpath=x\ny\xff\n11 size=42\n13 unknown=1\n\0\0").unwrap();
         assert_eq!(attributes.path.as_deref(), Some(&b"a=b"[..]));
         assert_eq!(attributes.link_path.as_deref(), Some(&b"x\ny\xff"[..]));
         assert_eq!(attributes.size, Some(42));
@@ -128,7 +128,7 @@ mod tests {
             b"0 path=a\n",
             b"9 path=ab",
             b"7 path\n",
-            b"9 size=-1\n",
+            b"10 size=-1\n",
             b"99999999999999999999999 a=b\n",
             b"26 GNU.sparse.map=1,2,x,4\n",
         ];
