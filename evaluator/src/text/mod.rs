@@ -6,5 +6,6 @@ pub mod escape;
 pub mod json;
 pub mod number;
 pub mod regex;
+pub mod toml;
 pub mod version;
 pub mod xml;
