@@ -220,12 +220,14 @@ impl Attributes {
                 require_feature(evaluator, "ca-derivations", pos)?;
                 self.content_addressed = true;
             }
+            return Ok(());
         } else if name == known().impure {
             let doing = "while evaluating the `__impure` attribute passed to builtins.derivationStrict";
             if evaluator.expect_bool(value, pos, doing)? {
                 require_feature(evaluator, "impure-derivations", pos)?;
                 self.impure = true;
             }
+            return Ok(());
         } else if name == known().args {
             let doing = "while evaluating the `args` attribute passed to builtins.derivationStrict";
             for element in evaluator.expect_list(value, pos, doing)?.iter() {
