@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bstr::ByteSlice;
 use bumpalo::Bump;
+use zeval_evaluator::syntax::error::SyntaxErrorKind;
 use zeval_evaluator::syntax::print::PathBase;
 use zeval_evaluator::syntax::{self, ParseOptions};
 
@@ -54,16 +55,22 @@ fn run() {
     );
 }
 
-/// Prints a file's expression or its error, one line each.
+/// Prints a file's expression or its error, each ended by NUL and line feed.
 fn print(file: &Path) {
     let source = fs::read(file).expect("a readable file");
     let folder = file.parent().expect("a folder").as_os_str().as_encoded_bytes();
     let base = PathBase { folder: folder.as_bstr(), home: b"/root".as_bstr() };
     let mut line = match syntax::parse(&source, &Bump::new(), &ParseOptions::default()) {
         Ok(ast) => syntax::print::expression(&ast, base),
-        Err(error) => format!("error@{} {error}", error.pos).into_bytes(),
+        Err(error) => {
+            let first = match &error.kind {
+                SyntaxErrorKind::DuplicateAttribute { first, .. } => format!(" at {first}"),
+                _ => String::new(),
+            };
+            [format!("error@{} ", error.pos).as_bytes(), &error.message(), first.as_bytes()].concat()
+        }
     };
-    line.push(b'\n');
+    line.extend_from_slice(b"\0\n");
     std::io::stdout().write_all(&line).expect("an open standard output");
 }
 

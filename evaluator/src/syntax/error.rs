@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 
 use super::ast::Pos;
 
-/// A text that cannot be parsed. [`fmt::Display`] gives Nix's message, but for the place of an earlier definition, which the
-/// caller alone can name.
+/// A text that cannot be parsed. [`SyntaxError::message`] gives Nix's message, but for the place of an earlier definition
+/// (`at FILE:LINE:COLUMN`), which the caller alone can name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
     /// Where; [`super::ast::NO_POS`] where Nix gives no place.
@@ -60,42 +60,57 @@ pub enum SyntaxErrorKind {
     TooLong,
 }
 
-impl fmt::Display for SyntaxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl SyntaxError {
+    /// Nix's message. Names and strings in it need not be UTF-8.
+    pub fn message(&self) -> BString {
         match &self.kind {
-            SyntaxErrorKind::Unexpected { token, expected } => {
-                write!(f, "syntax error, unexpected {token}")?;
-                for (index, symbol) in expected.iter().enumerate() {
-                    write!(f, "{}{symbol}", if index == 0 { ", expecting " } else { " or " })?;
-                }
-                Ok(())
-            }
+            SyntaxErrorKind::Unexpected { token, expected } => unexpected(token, expected).into(),
             SyntaxErrorKind::DuplicateAttribute { path, .. } => {
-                write!(f, "attribute '{path}' already defined")
+                quoted("attribute '", path, "' already defined")
             }
             SyntaxErrorKind::DuplicateFormal { name } => {
-                write!(f, "duplicate formal function argument '{name}'")
+                quoted("duplicate formal function argument '", name, "'")
             }
-            SyntaxErrorKind::DynamicInLet => f.write_str("dynamic attributes not allowed in let"),
-            SyntaxErrorKind::DynamicInInherit => f.write_str("dynamic attributes not allowed in inherit"),
-            SyntaxErrorKind::InvalidInteger(text) => write!(f, "invalid integer '{text}'"),
-            SyntaxErrorKind::InvalidFloat(text) => write!(f, "invalid float '{text}'"),
-            SyntaxErrorKind::TrailingSlash => f.write_str("path has a trailing slash"),
-            SyntaxErrorKind::PipeOperatorsDisabled => f.write_str(
+            SyntaxErrorKind::DynamicInLet => "dynamic attributes not allowed in let".into(),
+            SyntaxErrorKind::DynamicInInherit => "dynamic attributes not allowed in inherit".into(),
+            SyntaxErrorKind::InvalidInteger(text) => quoted("invalid integer '", text, "'"),
+            SyntaxErrorKind::InvalidFloat(text) => quoted("invalid float '", text, "'"),
+            SyntaxErrorKind::TrailingSlash => "path has a trailing slash".into(),
+            SyntaxErrorKind::PipeOperatorsDisabled => {
                 "experimental Nix feature 'pipe-operators' is disabled; \
-                 add '--extra-experimental-features pipe-operators' to enable it",
-            ),
-            SyntaxErrorKind::NulByte(text) => write!(
-                f,
-                "input string '{}' cannot be represented as Nix string because it contains null bytes",
-                text.to_string().replace('\0', "␀")
+                 add '--extra-experimental-features pipe-operators' to enable it"
+                    .into()
+            }
+            SyntaxErrorKind::NulByte(text) => quoted(
+                "input string '",
+                &text.replace("\0", "␀"),
+                "' cannot be represented as Nix string because it contains null bytes",
             ),
             SyntaxErrorKind::HomePathInPureMode(path) => {
-                write!(f, "the path '{path}' can not be resolved in pure mode")
+                quoted("the path '", path, "' can not be resolved in pure mode")
             }
-            SyntaxErrorKind::TooDeep => f.write_str("stack overflow (possible infinite recursion)"),
-            SyntaxErrorKind::TooLong => f.write_str("the file is too long: 4 GiB or more"),
+            SyntaxErrorKind::TooDeep => "stack overflow (possible infinite recursion)".into(),
+            SyntaxErrorKind::TooLong => "the file is too long: 4 GiB or more".into(),
         }
+    }
+}
+
+fn quoted(before: &str, text: &[u8], after: &str) -> BString {
+    [before.as_bytes(), text, after.as_bytes()].concat().into()
+}
+
+fn unexpected(token: &str, expected: &[&str]) -> String {
+    let mut message = format!("syntax error, unexpected {token}");
+    for (index, symbol) in expected.iter().enumerate() {
+        message.push_str(if index == 0 { ", expecting " } else { " or " });
+        message.push_str(symbol);
+    }
+    message
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
     }
 }
 

@@ -174,7 +174,13 @@ impl<'a, 'o> Parser<'a, 'o> {
         if let Err(error) = self.check_token() {
             return error;
         }
-        Box::new(diagnose::syntax_error(self.source, self.token, self.is_definitions))
+        let error = diagnose::syntax_error(self.source, self.token, self.is_definitions);
+        debug_assert!(
+            self.is(TokenKind::End) || error.pos == self.token.start,
+            "{error:?}, {:?}",
+            self.token
+        );
+        Box::new(error)
     }
 
     /// Raises what Nix's lexer would have raised for the token.
