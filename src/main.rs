@@ -5,6 +5,10 @@ mod nix;
 
 use std::process::ExitCode;
 
+/// Evaluation allocates much, from several threads, and frees little.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();

@@ -135,13 +135,27 @@ impl Evaluator {
     }
 
     fn compile(&mut self, source: &Source, base: &BStr, scope: Scope<'_>) -> Result<lower::Code> {
-        let arena = Bump::new();
+        // A tree is done with once it is lowered, and no file is parsed while another is: one arena serves all.
+        let mut arena = std::mem::take(&mut self.arena);
+        let code = self.compile_in(&arena, source, base, scope);
+        arena.reset();
+        self.arena = arena;
+        code
+    }
+
+    fn compile_in(
+        &mut self,
+        arena: &Bump,
+        source: &Source,
+        base: &BStr,
+        scope: Scope<'_>,
+    ) -> Result<lower::Code> {
         let settings = &self.session.settings;
         let options = ParseOptions {
             pipe_operators: settings.has_feature("pipe-operators"),
             pure: settings.pure,
         };
-        let tree = syntax::parse(&source.text, &arena, &options).map_err(|error| {
+        let tree = syntax::parse(&source.text, arena, &options).map_err(|error| {
             let mut message = error.to_string();
             if let SyntaxErrorKind::DuplicateAttribute { first, .. } = error.kind {
                 message = format!("{message} at {}", crate::print::position(source.at(first)));

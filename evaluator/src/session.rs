@@ -103,7 +103,7 @@ impl Session {
     ) -> Arc<Session> {
         let mut heap = Heap::new();
         let globals = Globals::new(&settings, &mut heap);
-        Arc::new(Session {
+        let session = Arc::new(Session {
             settings,
             store,
             globals,
@@ -112,7 +112,11 @@ impl Session {
             copied: Mutex::default(),
             hashes: RwLock::default(),
             applications: [const { OnceLock::new() }; 4],
-        })
+        });
+        // Values live as long as the process, and so does what they were made with: taking it all apart at the end
+        // costs more than a small evaluation.
+        std::mem::forget(session.clone());
+        session
     }
 
     /// Code that applies the value in slot 0 to those in slots 1 to `arguments`: what delayed applications run.

@@ -18,6 +18,15 @@ struct Entry {
     text: &'static BStr,
     /// The name as a string value, made once, since `attrNames` and `mapAttrs` hand it out again and again.
     value: Value,
+    /// The first eight bytes of the name, padded with zeros, as a number: decides most comparisons of names.
+    prefix: u64,
+}
+
+fn prefix(text: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    let length = text.len().min(8);
+    first[..length].copy_from_slice(&text[..length]);
+    u64::from_be_bytes(first)
 }
 
 /// Entries stand in blocks of doubling size that never move, so that reading needs no lock.
@@ -72,7 +81,11 @@ impl Symbol {
             (0..1usize << (block as u32 + FIRST_BLOCK_BITS)).map(|_| OnceLock::new()).collect()
         });
         let text: &'static [u8] = Box::leak(text.into());
-        let _ = entries[offset].set(Entry { text: text.as_bstr(), value: Value::leaked_string(text) });
+        let _ = entries[offset].set(Entry {
+            text: text.as_bstr(),
+            value: Value::leaked_string(text),
+            prefix: prefix(text),
+        });
         TABLE.len.store(id + 1, Ordering::Release);
         index.insert_unique(hash_of, id, |&id| hash(entry(id).text));
         Symbol(id)
@@ -87,6 +100,11 @@ impl Symbol {
     /// The name.
     pub fn text(self) -> &'static BStr {
         entry(self.0).text
+    }
+
+    /// A number that orders names as their bytes do, but where it is equal: then the texts decide.
+    pub fn order(self) -> u64 {
+        entry(self.0).prefix
     }
 
     /// The name as a string value.

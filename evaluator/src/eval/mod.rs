@@ -27,6 +27,8 @@ pub struct Evaluator {
     pub heap: Heap,
     /// What all threads of the evaluation share.
     pub session: Arc<Session>,
+    /// Where files are parsed.
+    pub(crate) arena: bumpalo::Bump,
     /// Function calls under way.
     depth: u32,
     max_depth: u32,
@@ -78,6 +80,7 @@ impl Evaluator {
     pub fn new(session: Arc<Session>) -> Evaluator {
         Evaluator {
             heap: Heap::new(),
+            arena: bumpalo::Bump::new(),
             depth: 0,
             max_depth: session.settings.max_call_depth,
             stack_limit: stack_address().saturating_sub(STACK_SIZE - STACK_RESERVE),

@@ -57,10 +57,14 @@ pub struct Code {
 /// Lowers a file.
 pub fn lower(tree: &ast::Ast<'_>, context: &Context<'_>, heap: &mut Heap) -> Result<Code, LowerError> {
     let names: Vec<Symbol> = tree.names.iter().map(|name| Symbol::intern(name)).collect();
+    let implied = tree.names.iter().zip(&names).enumerate().filter(|(_, (text, _))| text.starts_with(b"__"));
+    let implied = implied.map(|(index, (_, &symbol))| (symbol, Name(index as u32))).collect();
     let mut lowerer = Lowerer {
+        implied,
         context,
         heap,
-        bindings: vec![Vec::new(); names.len()],
+        innermost: vec![NONE; names.len()],
+        bindings: Vec::new(),
         names,
         withs: Vec::new(),
         frames: vec![Frame { next: 0, size: 0 }],
@@ -91,6 +95,9 @@ struct Binding {
     slot: u32,
 }
 
+/// Says that a name is not bound.
+const NONE: u32 = u32::MAX;
+
 /// Where an operator and the texts of its operands begin.
 #[derive(Clone, Copy)]
 struct Operands {
@@ -102,10 +109,14 @@ struct Operands {
 struct Lowerer<'c> {
     context: &'c Context<'c>,
     heap: &'c mut Heap,
+    /// The file's names that begin with two underscores: those that operators imply are among them, if bound at all.
+    implied: Vec<(Symbol, Name)>,
     /// The symbol of each name of the file.
     names: Vec<Symbol>,
-    /// What each name of the file is bound to, innermost last.
-    bindings: Vec<Vec<Binding>>,
+    /// For each name of the file, the index of its innermost binding, or [`NONE`].
+    innermost: Vec<u32>,
+    /// All bindings in force, innermost last, each with the index of the one of the same name that it hides.
+    bindings: Vec<(Binding, u32)>,
     /// The `with`s around, innermost last.
     withs: Vec<(Binding, PosId)>,
     frames: Vec<Frame>,
@@ -137,11 +148,19 @@ impl Lowerer<'_> {
 
     fn bind(&mut self, name: Name, slot: u32) {
         let binding = Binding { frame: self.frame(), slot };
-        self.bindings[name.0 as usize].push(binding);
+        let hidden = std::mem::replace(&mut self.innermost[name.0 as usize], self.bindings.len() as u32);
+        self.bindings.push((binding, hidden));
     }
 
-    fn unbind(&mut self, name: Name) {
-        self.bindings[name.0 as usize].pop();
+    /// Ends all bindings but the first `count`, which were made before the others; `names` are theirs.
+    fn unbind_to(&mut self, count: usize, names: impl Iterator<Item = Name>) {
+        for name in names {
+            let innermost = &mut self.innermost[name.0 as usize];
+            while *innermost != NONE && *innermost as usize >= count {
+                *innermost = self.bindings[*innermost as usize].1;
+            }
+        }
+        self.bindings.truncate(count);
     }
 
     fn variable(&self, binding: Binding) -> Expr {
@@ -153,9 +172,9 @@ impl Lowerer<'_> {
     }
 
     fn lookup_lexical(&self, symbol: Symbol, name: Option<Name>) -> Option<Expr> {
-        let bound = name.and_then(|name| self.bindings[name.0 as usize].last());
-        if let Some(&binding) = bound {
-            return Some(self.variable(binding));
+        let bound = name.map_or(NONE, |name| self.innermost[name.0 as usize]);
+        if let Some((binding, _)) = self.bindings.get(bound as usize) {
+            return Some(self.variable(*binding));
         }
         let slot = self.context.scope.iter().rposition(|&scoped| scoped == symbol);
         slot.map(|slot| self.variable(Binding { frame: 0, slot: slot as u32 }))
@@ -172,7 +191,7 @@ impl Lowerer<'_> {
     }
 
     fn implied_name(&self, symbol: Symbol) -> Option<Name> {
-        self.names.iter().position(|&known| known == symbol).map(|index| Name(index as u32))
+        self.implied.iter().find(|(known, _)| *known == symbol).map(|(_, name)| *name)
     }
 
     fn resolve(&mut self, symbol: Symbol, name: Option<Name>, pos: PosId) -> Result<Expr> {
@@ -503,18 +522,13 @@ impl Lowerer<'_> {
         Ok((base, self.heap.slice(&values)))
     }
 
-    fn unbind_all(&mut self, set: &AttrSet<'_>) {
-        for attr in set.attrs {
-            self.unbind(attr.name);
-        }
-    }
-
     fn rec_attrs(&mut self, set: &AttrSet<'_>, position: Position) -> Result<Expr> {
         self.open(position, |lowerer, position| {
             let (order, keys) = lowerer.keys(set);
+            let outer = lowerer.bindings.len();
             let (base, bindings) = lowerer.recursive_bindings(set, &order)?;
             let dynamic = lowerer.dynamic_attrs(set.dynamic, position)?;
-            lowerer.unbind_all(set);
+            lowerer.unbind_to(outer, set.attrs.iter().map(|attr| attr.name));
             let overrides = keys.find(crate::symbol::known().overrides).map(|index| index as u32);
             let pos = lowerer.at(set.pos);
             let body = lowerer.heap.object(RecAttrs { keys, base, dynamic, overrides, pos });
@@ -525,9 +539,10 @@ impl Lowerer<'_> {
     fn let_in(&mut self, set: &AttrSet<'_>, body: &ast::Expr<'_>, position: Position) -> Result<Expr> {
         self.open(position, |lowerer, position| {
             let order: Vec<usize> = (0..set.attrs.len()).collect();
+            let outer = lowerer.bindings.len();
             let (base, bindings) = lowerer.recursive_bindings(set, &order)?;
             let body = lowerer.expr(body, position)?;
-            lowerer.unbind_all(set);
+            lowerer.unbind_to(outer, set.attrs.iter().map(|attr| attr.name));
             Ok((base, bindings, body))
         })
     }
@@ -587,24 +602,14 @@ impl Lowerer<'_> {
         {
             chain.push(inner);
         }
+        let outer = self.bindings.len();
         self.frames.push(Frame { next: 0, size: 0 });
         let built = self.parameters_and_body(&chain, name);
         let size = self.frames.pop().map_or(0, |frame| frame.size);
-        for step in chain.iter().rev() {
-            self.unbind_parameter(step);
-        }
+        self.unbind_to(outer, chain.iter().flat_map(|lambda| parameter_names(lambda)));
         let (parameters, body) = built?;
         let parameters = self.heap.slice_from(parameters);
         Ok(Expr::Lambda(self.heap.object(Lambda { parameters, size, body, name })))
-    }
-
-    fn unbind_parameter(&mut self, lambda: &ast::Lambda<'_>) {
-        if let Some(name) = lambda.argument {
-            self.unbind(name);
-        }
-        for formal in lambda.pattern.iter().flat_map(|pattern| pattern.formals) {
-            self.unbind(formal.name);
-        }
     }
 
     fn parameters_and_body(
@@ -612,7 +617,6 @@ impl Lowerer<'_> {
         chain: &[&ast::Lambda<'_>],
         name: Option<Symbol>,
     ) -> Result<(Vec<Parameter>, Expr)> {
-        // All names are bound before anything can fail, so that the caller unbinds just these.
         self.claim(chain.len());
         let mut base = 0;
         for (slot, lambda) in chain.iter().enumerate() {
@@ -734,4 +738,10 @@ impl Lowerer<'_> {
         let right = self.expr(right, position)?;
         Ok(Expr::Less(self.heap.object(Comparison { left, right, pos, negate })))
     }
+}
+
+/// The names that an argument binds.
+fn parameter_names<'a>(lambda: &ast::Lambda<'a>) -> impl Iterator<Item = Name> + use<'a> {
+    let formals = lambda.pattern.map_or(&[][..], |pattern| pattern.formals);
+    lambda.argument.into_iter().chain(formals.iter().map(|formal| formal.name))
 }

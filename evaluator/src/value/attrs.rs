@@ -383,8 +383,9 @@ impl Flat {
 
     /// Name and value, in the order of the names' bytes: the order that users see.
     pub fn sorted(&self) -> Vec<(Symbol, &'static Slot)> {
-        let mut all: Vec<_> = self.iter().collect();
-        all.sort_unstable_by(|a, b| a.0.text().cmp(b.0.text()));
-        all
+        let mut all: Vec<(u64, Symbol, &'static Slot)> =
+            self.iter().map(|(name, slot)| (name.order(), name, slot)).collect();
+        all.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.text().cmp(b.1.text())));
+        all.into_iter().map(|(_, name, slot)| (name, slot)).collect()
     }
 }
