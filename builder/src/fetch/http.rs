@@ -1,16 +1,21 @@
 //! One HTTP request: over TLS or a proxy if need be, with timeouts, and ended at once on the wish to stop.
 
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use ureq::config::Config;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, LAST_MODIFIED};
-use ureq::http::{HeaderMap, StatusCode};
+use ureq::http::{HeaderMap, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body, Timeout};
 
+use super::resolve::{self, LookupError};
 use super::transfer::Failure;
 use super::{proxy, roots};
 use crate::cancel::Cancellation;
@@ -19,6 +24,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the answer to begin, and between two pieces of it.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// As many as the client keeps of one host.
+const MAX_ADDRESSES: usize = 16;
 const USER_AGENT: &str = concat!("zeval/", env!("CARGO_PKG_VERSION"));
 
 /// What a server says to the request for a file from a certain byte on.
@@ -142,7 +149,33 @@ fn agent(address: &str) -> Result<Agent, Failure> {
         .timeout_per_read(Some(SILENCE_TIMEOUT))
         .timeout_per_write(Some(SILENCE_TIMEOUT))
         .build();
-    Ok(config.new_agent())
+    Ok(match cfg!(target_feature = "crt-static") {
+        true => Agent::with_parts(config, DefaultConnector::new(), OwnResolver),
+        false => config.new_agent(),
+    })
+}
+
+/// Looks hosts up as a static binary must.
+#[derive(Debug)]
+struct OwnResolver;
+
+impl Resolver for OwnResolver {
+    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
+        let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        let port = uri.port_u16().unwrap_or(default_port);
+        let found = resolve::lookup(host).map_err(|error| match error {
+            LookupError::NoSuchHost => ureq::Error::HostNotFound,
+            LookupError::Failed(error) => {
+                ureq::Error::Io(io::Error::new(io::ErrorKind::HostUnreachable, error))
+            }
+        })?;
+        let mut addresses = self.empty();
+        for address in found.into_iter().take(MAX_ADDRESSES) {
+            addresses.push(SocketAddr::new(address, port));
+        }
+        Ok(addresses)
+    }
 }
 
 /// Runs `work`, which uses `agent`, and cuts its connections if the wish to stop comes meanwhile.

@@ -2,12 +2,14 @@
 
 mod apt;
 mod builtin;
+mod dns;
 mod error;
 mod http;
 pub mod mirrors;
 mod partial;
 mod proxy;
 mod receive;
+mod resolve;
 mod roots;
 mod transfer;
 

@@ -76,6 +76,11 @@ pub fn unpack(
     Ok(summary)
 }
 
+/// What `input` holds once decompressed, by what it begins with; itself if it is not compressed.
+pub fn decompressed<'a>(input: impl Read + Send + 'a) -> Result<Box<dyn Read + Send + 'a>, Fault> {
+    decompress::decoder(input)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Tar,

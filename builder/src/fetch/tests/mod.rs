@@ -1,5 +1,6 @@
 //! Fetching from servers on this machine that are slow, broken or lie.
 
+mod builtin;
 mod server;
 
 use std::fs;
@@ -99,7 +100,7 @@ fn reasons(error: FetchError) -> Vec<(String, String)> {
 fn a_file_with_its_progress() {
     let (server, place) = (Server::of(CONTENT), Place::new());
     let url = server.url("/a+b.tar");
-    let fetched = place.fetch(&[url.clone()], right()).unwrap();
+    let fetched = place.fetch(std::slice::from_ref(&url), right()).unwrap();
     assert_eq!(fetched, Fetched { address: url.clone(), hash: right().unwrap(), size: 100_000 });
     assert_eq!(place.out(), CONTENT);
     assert_eq!(place.left(), 0);
