@@ -55,6 +55,8 @@ pub struct Task<'a> {
     pub id: ActivityId,
     pub drv_path: &'a StorePath,
     pub drv: &'a Derivation,
+    /// The derivation as written, which resolved to this one; the same if it had nothing to resolve.
+    pub written_as: &'a StorePath,
     /// The closure of the inputs.
     pub inputs: &'a BTreeSet<StorePath>,
 }
@@ -202,6 +204,7 @@ impl Task<'_> {
         };
         let start = preparation.start()?;
         folders.write(&start.files, self.identity)?;
+        let log = self.store.start_log(&BTreeSet::from([self.drv_path, self.written_as]))?;
         let run = Run {
             store: self.store,
             options: self.options,
@@ -213,7 +216,7 @@ impl Task<'_> {
             network,
             is_32bit: platform == "i686-linux" && cfg!(target_pointer_width = "64"),
         };
-        run.run(&self.drv.builder, &start, folders, self.store.start_log(self.drv_path)?)
+        run.run(&self.drv.builder, &start, folders, log)
     }
 
     /// Moves the outputs to the store and registers them, all or nothing.
@@ -250,7 +253,7 @@ impl Task<'_> {
             return;
         }
         // What cannot be kept is no reason for another error than the one that we have.
-        let _ = self.keep(&folders.build(), &format!("{}.failed", self.drv_path.base_name()));
+        let _ = self.keep(&folders.build(), &format!("{}.failed", self.written_as.base_name()));
     }
 
     /// Moves files to where a person can look at them.

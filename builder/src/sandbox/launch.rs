@@ -51,7 +51,8 @@ pub fn launch(plan: &Plan) -> io::Result<Running> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()?;
+        .spawn()
+        .map_err(explain_spawn)?;
     let (Some(mut stdin), Some(reports), Some(log)) =
         (keeper.stdin.take(), keeper.stdout.take(), keeper.stderr.take())
     else {
@@ -62,6 +63,13 @@ pub fn launch(plan: &Plan) -> io::Result<Running> {
     match stdin.write_all(&serde_json::to_vec(plan)?) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         _ => Ok(running),
+    }
+}
+
+fn explain_spawn(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => io::Error::new(error.kind(), "/proc/self/exe is not there; mount /proc"),
+        _ => error,
     }
 }
 

@@ -127,7 +127,8 @@ impl Realiser<'_> {
         }
         let inputs = self.input_closure(job, drv)?;
         let Realiser { store, options, identity, observer, cancellation } = *self;
-        run(&Task { store, options, identity, observer, cancellation, id, drv_path, drv, inputs: &inputs })
+        let (written_as, inputs) = (job.path, &inputs);
+        run(&Task { store, options, identity, observer, cancellation, id, drv_path, drv, written_as, inputs })
     }
 
     fn input_closure(&self, job: &Job<'_>, drv: &Derivation) -> Result<BTreeSet<StorePath>, BuildError> {

@@ -1,5 +1,6 @@
 //! Build logs, compressed, one a derivation: the last build's.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
@@ -14,17 +15,19 @@ const COMPRESSION_LEVEL: i32 = 3;
 pub struct LogWriter {
     encoder: zstd::Encoder<'static, BufWriter<File>>,
     temporary: PathBuf,
-    path: PathBuf,
+    paths: Vec<PathBuf>,
 }
 
 impl Store {
-    /// Starts the log of a build of `drv`; it takes the place of the one before when it is finished.
-    pub fn start_log(&self, drv: &StorePath) -> Result<LogWriter, StoreError> {
-        let (temporary, path) = (self.session.fresh(), self.log_path(drv));
+    /// Starts the log of a build, to be found under each of `drvs`: the derivation as written and what it resolves to. It
+    /// takes the place of the one before when it is finished.
+    pub fn start_log(&self, drvs: &BTreeSet<&StorePath>) -> Result<LogWriter, StoreError> {
+        let temporary = self.session.fresh();
+        let paths = drvs.iter().map(|drv| self.log_path(drv)).collect();
         let file = File::create(&temporary).doing("make", &temporary)?;
         let encoder =
             zstd::Encoder::new(BufWriter::new(file), COMPRESSION_LEVEL).doing("compress", &temporary)?;
-        Ok(LogWriter { encoder, temporary, path })
+        Ok(LogWriter { encoder, temporary, paths })
     }
 
     /// The log of the last build of `drv`, if there is one.
@@ -55,9 +58,14 @@ impl LogWriter {
     /// Puts the log in its place.
     pub fn finish(self) -> io::Result<()> {
         self.encoder.finish()?.flush()?;
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder)?;
+        let link = self.temporary.with_extension("link");
+        for path in &self.paths {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            fs::hard_link(&self.temporary, &link)?;
+            fs::rename(&link, path)?;
         }
-        fs::rename(&self.temporary, &self.path)
+        fs::remove_file(&self.temporary)
     }
 }

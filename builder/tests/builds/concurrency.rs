@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zeval_builder::build::BuildOptions;
 use zeval_builder::events::Silent;
@@ -22,6 +22,7 @@ pub const CASES: &[(&str, fn())] = &[
     ("processes_share_the_work", processes_share_the_work),
     ("killed_at_any_moment", killed_at_any_moment),
     ("threads_add_at_once", threads_add_at_once),
+    ("a_killed_process_leaves_no_builder", a_killed_process_leaves_no_builder),
 ];
 
 /// Builds the outputs named by the arguments after the store's folder.
@@ -153,4 +154,21 @@ fn threads_add_at_once() {
     for path in shop.store.all_valid().unwrap() {
         assert!(shop.store.is_intact(&path).unwrap());
     }
+}
+
+fn a_killed_process_leaves_no_builder() {
+    let shop = Workshop::new();
+    let drv = shop.add(input_addressed("x", &["daemon 600003", "sleep 600003"]));
+    let mut child = start(&shop, &[drv]);
+    let wait_until = |condition: &dyn Fn() -> bool| {
+        let since = Instant::now();
+        while !condition() {
+            assert!(since.elapsed() < Duration::from_secs(20));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    wait_until(&|| processes_with("sleep 600003") == 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until(&|| processes_with("sleep 600003") == 0);
 }

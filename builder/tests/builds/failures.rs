@@ -144,10 +144,11 @@ fn a_timeout_ends_every_process() {
     let mut shop = Workshop::new();
     shop.options.timeout = Some(Duration::from_millis(400));
     let started = Instant::now();
-    let error = failure(&shop, input_addressed("x", &["print begun", "daemon 60000", "sleep 60000"]));
+    let error = failure(&shop, input_addressed("x", &["print begun", "daemon 600001", "sleep 600001"]));
     assert!(matches!(error, BuildError::TimedOut { .. }), "{error}");
     assert_eq!(error.last_lines(), ["begun "]);
     assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(processes_with("sleep 600001"), 0);
 }
 
 fn silence_ends_a_build() {
@@ -177,7 +178,7 @@ impl Observer for CancelAtFirstLine {
 
 fn cancelling_ends_everything() {
     let shop = Workshop::new();
-    let drv = shop.add(input_addressed("x", &["daemon 60000", "print begun", "sleep 60000"]));
+    let drv = shop.add(input_addressed("x", &["daemon 600002", "print begun", "sleep 600002"]));
     let cancellation = Cancellation::new();
     let started = Instant::now();
     let builder = Builder::new(&shop.store, shop.options.clone());
@@ -185,6 +186,7 @@ fn cancelling_ends_everything() {
     let result = builder.build(&wanted, &CancelAtFirstLine(cancellation.clone()), &cancellation);
     assert!(matches!(result, Err(RealiseError::Cancelled)), "{result:?}");
     assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(processes_with("sleep 600002"), 0);
 }
 
 fn keep_going_does_what_it_can() {
@@ -199,6 +201,7 @@ fn keep_going_does_what_it_can() {
     match shop.build_all(&wanted, &Silent) {
         Err(RealiseError::Failed { failures, dropped }) => {
             assert_eq!(failures.iter().map(|failure| &failure.drv).collect::<Vec<_>>(), [&bad]);
+            assert_eq!(failures[0].log, Some(shop.store.log_path(&bad)));
             assert_eq!(dropped, [user]);
         }
         other => panic!("{other:?}"),
