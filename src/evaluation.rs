@@ -3,14 +3,32 @@
 use std::{
     ffi::OsString,
     os::unix::ffi::{OsStrExt, OsStringExt},
+    path::PathBuf,
 };
 
 use bstr::ByteSlice;
 use zeval_evaluator::{
-    ErrorKind, EvalError, Evaluator, Failure, Symbol, Value, View, canonical_path,
+    ErrorKind, EvalError, Evaluator, Failure, Settings, Symbol, Value, View, canonical_path,
+    code_cache::CodeCache,
     load::{Scope, current_folder},
     position::{Origin, PosId},
 };
+
+/// Lets an evaluation keep compiled files under the user's cache folder.
+pub fn use_code_cache(settings: &mut Settings) {
+    let folder = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let Some(folder) = folder.filter(|folder| folder.is_absolute()) else { return };
+    // Another build of this program may mean something else by the same bytes.
+    let build = std::fs::metadata("/proc/self/exe").ok().and_then(|program| {
+        let modified = program.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some(format!("{} {} {}", env!("CARGO_PKG_VERSION"), program.len(), modified.as_nanos()))
+    });
+    let Some(build) = build else { return };
+    let salt = settings.code_salt(&build);
+    settings.code_cache = Some(CodeCache::new(folder.join("zeval/code"), &salt));
+}
 
 /// What to evaluate.
 #[derive(Clone, Debug)]
@@ -60,7 +78,8 @@ pub fn evaluate(evaluator: &mut Evaluator, input: &Input) -> Result<Value> {
             evaluator.evaluate_text(Origin::String, text.clone(), base.as_bstr(), Scope::default())
         }
         Input::Stdin => {
-            let text = std::io::read_to_string(std::io::stdin()).map_err(|error| failure(error.to_string()))?;
+            let text =
+                std::io::read_to_string(std::io::stdin()).map_err(|error| failure(error.to_string()))?;
             evaluator.evaluate_text(Origin::Stdin, text.into_bytes(), base.as_bstr(), Scope::default())
         }
         Input::File(path) => {

@@ -5,6 +5,7 @@
 //! of the world outside the file system.
 
 pub mod builtins;
+pub mod code_cache;
 pub mod eval;
 pub mod ir;
 pub mod load;

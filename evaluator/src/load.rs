@@ -13,7 +13,10 @@ use crate::{
         Evaluator,
         error::{ErrorKind, EvalError, Failure, Result},
     },
-    ir::lower::{self, LowerError},
+    ir::{
+        archive,
+        lower::{self, LowerError},
+    },
     position::{Origin, PosId, Source},
     symbol::Symbol,
     syntax::{self, ParseOptions, error::SyntaxErrorKind},
@@ -134,27 +137,49 @@ impl Evaluator {
         self.eval(code.root, env)
     }
 
+    /// The code of a source: from the cache if it was compiled before.
     fn compile(&mut self, source: &Source, base: &BStr, scope: Scope<'_>) -> Result<lower::Code> {
+        let session = self.session.clone();
+        let settings = &session.settings;
+        let names: Vec<Symbol> = scope.bindings.iter().map(|(name, _)| *name).collect();
+        let home = settings.home.as_ref().map(|home| home.as_os_str().as_bytes());
+        let context = lower::Context {
+            source,
+            base,
+            home: home.map(|home| home.as_bstr()),
+            globals: &session.globals,
+            scope: &names,
+        };
+        let is_file = matches!(source.origin, Origin::File(_));
+        let cache = settings.code_cache.as_ref().filter(|_| is_file && names.is_empty());
+        let Some(cache) = cache else { return self.parse_and_lower(&context) };
+        let key = cache.key(&source.text);
+        if let Some(bytes) = cache.get(key)
+            && let Some(code) = archive::read(bytes.leak(), &context, &mut self.heap)
+        {
+            return Ok(code);
+        }
+        let code = self.parse_and_lower(&context)?;
+        if let Some(bytes) = archive::write(&code, &context) {
+            cache.put(key, &bytes);
+        }
+        Ok(code)
+    }
+
+    fn parse_and_lower(&mut self, context: &lower::Context<'_>) -> Result<lower::Code> {
         // A tree is done with once it is lowered, and no file is parsed while another is: one arena serves all.
         let mut arena = std::mem::take(&mut self.arena);
-        let code = self.compile_in(&arena, source, base, scope);
+        let code = self.parse_and_lower_in(&arena, context);
         arena.reset();
         self.arena = arena;
         code
     }
 
-    fn compile_in(
-        &mut self,
-        arena: &Bump,
-        source: &Source,
-        base: &BStr,
-        scope: Scope<'_>,
-    ) -> Result<lower::Code> {
+    fn parse_and_lower_in(&mut self, arena: &Bump, context: &lower::Context<'_>) -> Result<lower::Code> {
+        let source = context.source;
         let settings = &self.session.settings;
-        let options = ParseOptions {
-            pipe_operators: settings.has_feature("pipe-operators"),
-            pure: settings.pure,
-        };
+        let options =
+            ParseOptions { pipe_operators: settings.has_feature("pipe-operators"), pure: settings.pure };
         let tree = syntax::parse(&source.text, arena, &options).map_err(|error| {
             let mut message = error.to_string();
             if let SyntaxErrorKind::DuplicateAttribute { first, .. } = error.kind {
@@ -162,17 +187,7 @@ impl Evaluator {
             }
             EvalError::new(ErrorKind::Syntax, source.at(error.pos), message)
         })?;
-        let names: Vec<Symbol> = scope.bindings.iter().map(|(name, _)| *name).collect();
-        let home = settings.home.as_ref().map(|home| home.as_os_str().as_bytes().to_vec());
-        let session = self.session.clone();
-        let context = lower::Context {
-            source,
-            base,
-            home: home.as_ref().map(|home| home.as_bstr()),
-            globals: &session.globals,
-            scope: &names,
-        };
-        lower::lower(&tree, &context, &mut self.heap).map_err(lower_failure)
+        lower::lower(&tree, context, &mut self.heap).map_err(lower_failure)
     }
 }
 
@@ -182,7 +197,9 @@ fn lower_failure(error: LowerError) -> Failure {
             let message = format!("undefined variable '{}'", name.text());
             EvalError::new(ErrorKind::UndefinedVariable, pos, message)
         }
-        LowerError::NoHome { pos } => EvalError::eval(pos, "'~' is used, but no home folder is known (set HOME)"),
+        LowerError::NoHome { pos } => {
+            EvalError::eval(pos, "'~' is used, but no home folder is known (set HOME)")
+        }
     }
 }
 

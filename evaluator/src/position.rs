@@ -71,6 +71,11 @@ impl Source {
         Some(source)
     }
 
+    /// The byte offset of a position in this source.
+    pub fn offset(&self, pos: PosId) -> Option<u32> {
+        if pos.is_some() { pos.0.checked_sub(self.base) } else { None }
+    }
+
     /// The position of a byte offset.
     pub fn at(&self, offset: u32) -> PosId {
         if offset == crate::syntax::ast::NO_POS { PosId::NONE } else { PosId(self.base + offset) }

@@ -16,6 +16,7 @@ use zeval_model::{
 
 use crate::{
     builtins::Globals,
+    code_cache::CodeCache,
     eval::error::{ErrorKind, EvalError, Result},
     ir::{Call, Expr},
     position::PosId,
@@ -46,6 +47,8 @@ pub struct Settings {
     pub trace_verbose: bool,
     /// Whether importing from a derivation may build.
     pub import_from_derivation: bool,
+    /// Where compiled files are kept.
+    pub code_cache: Option<CodeCache>,
 }
 
 impl Default for Settings {
@@ -61,11 +64,18 @@ impl Default for Settings {
             features: Vec::new(),
             trace_verbose: false,
             import_from_derivation: true,
+            code_cache: None,
         }
     }
 }
 
 impl Settings {
+    /// Everything besides a file's text that decides its code, for [`CodeCache::new`].
+    pub fn code_salt(&self, build: &str) -> String {
+        let pipes = self.has_feature("pipe-operators");
+        format!("{} {build} pure={} pipes={pipes}", crate::ir::archive::VERSION, self.pure)
+    }
+
     /// Whether an experimental feature is on.
     pub fn has_feature(&self, name: &str) -> bool {
         self.features.iter().any(|feature| feature == name)
@@ -141,7 +151,10 @@ impl Session {
         }
         if path.ends_with(b".drv") {
             let shown = path.as_bstr();
-            return Err(EvalError::eval(pos, format!("file names are not allowed to end in '.drv' ({shown})")));
+            return Err(EvalError::eval(
+                pos,
+                format!("file names are not allowed to end in '.drv' ({shown})"),
+            ));
         }
         let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         let name = String::from_utf8_lossy(name).into_owned();

@@ -1,15 +1,12 @@
 //! `nix-instantiate`: evaluates, prints values or the paths of derivations.
 
-use std::{
-    ffi::OsString,
-    io::Write,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{ffi::OsString, io::Write, process::ExitCode, sync::Arc};
 
 use bstr::ByteSlice;
 use zeval_evaluator::{
-    Evaluator, Failure, Session, Settings, Symbol, Value, View, position::PosId, print,
+    Evaluator, Failure, Session, Settings, Symbol, Value, View,
+    position::PosId,
+    print,
     store::{PathsOnly, Store},
     with_large_stack,
 };
@@ -62,7 +59,9 @@ fn parse(arguments: &[OsString]) -> Result<Options, String> {
     while let Some(argument) = rest.next() {
         let text = argument.to_string_lossy();
         let mut value = |flag: &str| {
-            rest.next().cloned().ok_or_else(|| format!("flag '{flag}' requires 1 argument(s), but only 0 were given"))
+            rest.next()
+                .cloned()
+                .ok_or_else(|| format!("flag '{flag}' requires 1 argument(s), but only 0 were given"))
         };
         match &*text {
             "--eval" | "--eval-only" => options.evaluate = true,
@@ -119,7 +118,8 @@ fn set_option(options: &mut Options, name: &str, value: &str) -> Result<(), Stri
             options.features.extend(value.split_whitespace().map(str::to_owned));
         }
         "max-call-depth" => {
-            let depth = value.parse().map_err(|_| format!("setting 'max-call-depth' has invalid value '{value}'"))?;
+            let depth =
+                value.parse().map_err(|_| format!("setting 'max-call-depth' has invalid value '{value}'"))?;
             options.max_call_depth = Some(depth);
         }
         _ => {}
@@ -164,6 +164,7 @@ fn settings(options: &Options) -> Settings {
         ..Settings::default()
     };
     settings.max_call_depth = options.max_call_depth.unwrap_or(settings.max_call_depth);
+    evaluation::use_code_cache(&mut settings);
     settings
 }
 
@@ -223,10 +224,18 @@ fn print_derivations(
     match value.view() {
         View::Attrs(attrs) if evaluator.is_derivation(attrs)? => {
             let path = attrs.get(Symbol::intern(b"drvPath")).unwrap_or(Value::NULL);
-            let path = evaluator.expect_string(path, PosId::NONE, "while evaluating the 'drvPath' attribute of a derivation")?;
+            let path = evaluator.expect_string(
+                path,
+                PosId::NONE,
+                "while evaluating the 'drvPath' attribute of a derivation",
+            )?;
             let mut text = path.bytes().to_vec();
             if let Some(output) = attrs.get(Symbol::intern(b"outputName")) {
-                let output = evaluator.expect_string(output, PosId::NONE, "while evaluating the output name of a derivation")?;
+                let output = evaluator.expect_string(
+                    output,
+                    PosId::NONE,
+                    "while evaluating the output name of a derivation",
+                )?;
                 if output.bytes() != b"out" {
                     text.push(b'!');
                     text.extend_from_slice(output.bytes());
@@ -240,7 +249,8 @@ fn print_derivations(
                 let member = evaluator.force_slot(slot)?;
                 let wanted = match member.view() {
                     View::Attrs(inner) => {
-                        evaluator.is_derivation(inner)? || matches!(inner.get(recurse), Some(value) if evaluator.expect_bool(value, PosId::NONE, "")?)
+                        evaluator.is_derivation(inner)?
+                            || matches!(inner.get(recurse), Some(value) if evaluator.expect_bool(value, PosId::NONE, "")?)
                     }
                     _ => false,
                 };
@@ -261,4 +271,3 @@ fn print_derivations(
     }
     Ok(())
 }
-

@@ -183,13 +183,7 @@ impl Evaluator {
     /// An argument of a builtin. One that it is sure to evaluate is evaluated now, which saves the thunk; if that fails, the
     /// builtin meets the error where it evaluates the argument, so that nothing can tell the difference.
     #[inline(always)]
-    fn argument<A: Arguments>(
-        &mut self,
-        builtin: &Builtin,
-        index: usize,
-        arguments: A,
-        at: usize,
-    ) -> Value {
+    fn argument<A: Arguments>(&mut self, builtin: &Builtin, index: usize, arguments: A, at: usize) -> Value {
         if builtin.strict & 1 << index == 0 {
             return arguments.delayed(at, self);
         }
@@ -248,9 +242,8 @@ impl Evaluator {
     fn functor(&mut self, attrs: &'static Attrs, function: Value, pos: PosId) -> Result<Value> {
         let known = crate::symbol::known();
         let functor = attrs.get(known.functor).unwrap_or(Value::NULL);
-        let applied = self
-            .force(functor)
-            .and_then(|functor| self.apply_arguments(functor, &[function][..], pos));
+        let applied =
+            self.force(functor).and_then(|functor| self.apply_arguments(functor, &[function][..], pos));
         applied.traced(pos, || "while calling a functor (an attribute set with a '__functor' attribute)")
     }
 
@@ -281,7 +274,9 @@ impl Evaluator {
                 None => arguments.delayed(first + index, self),
                 Some(pattern) => {
                     let value = arguments.evaluated(first + index, self);
-                    match value.and_then(|value| self.match_pattern(lambda, parameter, pattern, value, env, pos)) {
+                    match value
+                        .and_then(|value| self.match_pattern(lambda, parameter, pattern, value, env, pos))
+                    {
                         Ok(value) => value,
                         Err(error) => return Err(self.trace_call(error, lambda, pos)),
                     }

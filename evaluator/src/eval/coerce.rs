@@ -94,9 +94,9 @@ impl Evaluator {
         doing: &str,
     ) -> Result<&'static [u8]> {
         if let Some(to_string) = attrs.get(known().to_string) {
-            let text = self.apply(to_string, &[value], pos).traced(pos, || {
-                "while converting a set to string using its `__toString` attribute" 
-            });
+            let text = self
+                .apply(to_string, &[value], pos)
+                .traced(pos, || "while converting a set to string using its `__toString` attribute");
             let text = match text {
                 Ok(text) => text,
                 Err(error) => return Err(error),
@@ -120,7 +120,8 @@ impl Evaluator {
     ) -> Result<&'static [u8]> {
         let mut text = Vec::new();
         for (index, element) in list.iter().enumerate() {
-            let part = self.coerce(element, coercion, context, pos, "while evaluating one element of the list");
+            let part =
+                self.coerce(element, coercion, context, pos, "while evaluating one element of the list");
             text.extend_from_slice(part.traced(pos, || doing)?);
             let is_empty_list = element.peek().as_list().is_some_and(|list| list.is_empty());
             if index + 1 < list.len() && !is_empty_list {

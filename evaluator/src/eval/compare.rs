@@ -113,8 +113,11 @@ impl Evaluator {
     fn incomparable(&mut self, left: Value, right: Value, pos: PosId) -> Failure {
         let (a, b) = (crate::print::for_error(self, left), crate::print::for_error(self, right));
         let message = if show_type(left) == show_type(right) {
-            format!("cannot compare {} with {}; values of that type are incomparable (values are {a} and {b})",
-                show_type(left), show_type(right))
+            format!(
+                "cannot compare {} with {}; values of that type are incomparable (values are {a} and {b})",
+                show_type(left),
+                show_type(right)
+            )
         } else {
             format!("cannot compare {} with {}; values are {a} and {b}", show_type(left), show_type(right))
         };

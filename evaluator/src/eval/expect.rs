@@ -101,12 +101,7 @@ impl Evaluator {
     }
 
     /// A string that must not refer to a store path.
-    pub fn expect_plain_string(
-        &mut self,
-        value: Value,
-        pos: PosId,
-        context: &str,
-    ) -> Result<&'static [u8]> {
+    pub fn expect_plain_string(&mut self, value: Value, pos: PosId, context: &str) -> Result<&'static [u8]> {
         let string = self.expect_string(value, pos, context)?;
         let Some(first) = string.context.and_then(|context| context.iter().next()) else {
             return Ok(string.bytes());

@@ -415,11 +415,7 @@ impl Evaluator {
         self.force_deep_unseen(value, &mut seen)
     }
 
-    fn force_deep_unseen(
-        &mut self,
-        value: Value,
-        seen: &mut rustc_hash::FxHashSet<usize>,
-    ) -> Result<Value> {
+    fn force_deep_unseen(&mut self, value: Value, seen: &mut rustc_hash::FxHashSet<usize>) -> Result<Value> {
         self.check_stack(PosId::NONE)?;
         let value = self.force(value)?;
         match value.view() {

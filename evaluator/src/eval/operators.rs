@@ -26,11 +26,21 @@ pub struct Arithmetic {
 pub const ADD: Arithmetic =
     Arithmetic { name: "add", verb: "adding", symbol: "+", ints: i64::checked_add, floats: |a, b| a + b };
 /// `-`
-pub const SUBTRACT: Arithmetic =
-    Arithmetic { name: "sub", verb: "subtracting", symbol: "-", ints: i64::checked_sub, floats: |a, b| a - b };
+pub const SUBTRACT: Arithmetic = Arithmetic {
+    name: "sub",
+    verb: "subtracting",
+    symbol: "-",
+    ints: i64::checked_sub,
+    floats: |a, b| a - b,
+};
 /// `*`
-pub const MULTIPLY: Arithmetic =
-    Arithmetic { name: "mul", verb: "multiplying", symbol: "*", ints: i64::checked_mul, floats: |a, b| a * b };
+pub const MULTIPLY: Arithmetic = Arithmetic {
+    name: "mul",
+    verb: "multiplying",
+    symbol: "*",
+    ints: i64::checked_mul,
+    floats: |a, b| a * b,
+};
 /// `/`
 pub const DIVIDE: Arithmetic =
     Arithmetic { name: "div", verb: "dividing", symbol: "/", ints: i64::checked_div, floats: |a, b| a / b };

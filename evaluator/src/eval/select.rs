@@ -99,8 +99,7 @@ impl Evaluator {
         env: &'static Env,
     ) -> Failure {
         let Some((attrs, name)) = owner else { return error };
-        let names: Vec<Symbol> =
-            path.iter().map_while(|step| self.step_name(step, env).ok()).collect();
+        let names: Vec<Symbol> = path.iter().map_while(|step| self.step_name(step, env).ok()).collect();
         while_evaluating(error, attrs, &names, name)
     }
 
@@ -143,7 +142,7 @@ impl Evaluator {
             None => {
                 let attrs = self.heap.attrs_unset(expr.keys);
                 for (index, slot) in attrs.flat_slots().iter().enumerate() {
-                    slot.set(env.slot(expr.base + index as u32).get());
+                    slot.set(env.slot(expr.slots[index]).get());
                 }
                 attrs
             }
@@ -158,19 +157,19 @@ impl Evaluator {
         index: u32,
         env: &'static Env,
     ) -> Result<&'static Attrs> {
-        let overrides = env.slot(expr.base + index).get();
+        let overrides = env.slot(expr.slots[index as usize]).get();
         let pos = expr.keys.positions()[index as usize];
         let context = "while evaluating the `__overrides` attribute";
         let overrides = self.expect_attrs(overrides, pos, context)?;
         let flat = overrides.flatten(&mut self.heap);
         for (name, slot) in flat.iter() {
             if let Some(place) = expr.keys.find(name) {
-                env.slot(expr.base + place as u32).set(slot.get());
+                env.slot(expr.slots[place]).set(slot.get());
             }
         }
         let own = self.heap.attrs_unset(expr.keys);
         for (place, slot) in own.flat_slots().iter().enumerate() {
-            slot.set(env.slot(expr.base + place as u32).get());
+            slot.set(env.slot(expr.slots[place]).get());
         }
         Ok(own.update(overrides, &mut self.heap))
     }
@@ -237,7 +236,8 @@ impl Evaluator {
     }
 
     pub(super) fn update(&mut self, op: &'static ir::Binary, env: &'static Env) -> Result<Value> {
-        let left = self.eval_attrs(&op.left, env, op.pos, "in the left operand of the update (//) operator")?;
+        let left =
+            self.eval_attrs(&op.left, env, op.pos, "in the left operand of the update (//) operator")?;
         let right =
             self.eval_attrs(&op.right, env, op.pos, "in the right operand of the update (//) operator")?;
         self.stats.updates += 1;

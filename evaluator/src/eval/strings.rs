@@ -48,7 +48,8 @@ impl Evaluator {
                     context = Context::union(&mut self.heap, context, string.context);
                 }
                 None => {
-                    let text = self.coerce(value, Coercion::INTERPOLATED, &mut context, piece.pos, SEGMENT)?;
+                    let text =
+                        self.coerce(value, Coercion::INTERPOLATED, &mut context, piece.pos, SEGMENT)?;
                     bytes.push(text);
                 }
             }

@@ -5,6 +5,7 @@
 //! of its own.
 
 use bstr::{BStr, ByteSlice};
+use rustc_hash::FxHashMap;
 
 use super::*;
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     canonical_path,
     position::Source,
     syntax::ast::{self, AttrName, AttrSet, AttrValue, BinaryOp, Name, Part},
-    value::Heap,
+    value::{Heap, View},
 };
 
 /// What lowering needs to know about the file.
@@ -52,6 +53,43 @@ pub struct Code {
     pub root: &'static Expr,
     /// The slots that it needs.
     pub size: u32,
+    /// Whether the same text always gives the same code.
+    pub cacheable: bool,
+    /// The constants that depend on more than the text, by the addresses of their values.
+    pub origins: FxHashMap<usize, Origin>,
+}
+
+/// What a constant was made from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A path literal.
+    Path(Vec<u8>),
+    /// The literal that an interpolated path begins with.
+    PathPrefix(Vec<u8>),
+    /// A name that is always in scope.
+    Global(Symbol),
+}
+
+impl Context<'_> {
+    /// A path literal made absolute and canonical; `None` for `~/x` without a home folder.
+    pub fn absolute(&self, text: &BStr) -> Option<Vec<u8>> {
+        if let Some(rest) = text.strip_prefix(b"~") {
+            return Some(canonical_path(&[self.home?, rest].concat()));
+        }
+        if text.starts_with(b"/") {
+            return Some(canonical_path(text));
+        }
+        Some(canonical_path(&[self.base.as_bytes(), b"/", text].concat()))
+    }
+
+    /// The same for what an interpolated path begins with: a final slash, which separates it from what follows, stays.
+    pub fn absolute_prefix(&self, text: &BStr) -> Option<Vec<u8>> {
+        let mut prefix = self.absolute(text)?;
+        if text.ends_with(b"/") && prefix != b"/" {
+            prefix.push(b'/');
+        }
+        Some(prefix)
+    }
 }
 
 /// Lowers a file.
@@ -61,6 +99,8 @@ pub fn lower(tree: &ast::Ast<'_>, context: &Context<'_>, heap: &mut Heap) -> Res
     let implied = implied.map(|(index, (_, &symbol))| (symbol, Name(index as u32))).collect();
     let mut lowerer = Lowerer {
         implied,
+        cacheable: context.scope.is_empty(),
+        origins: FxHashMap::default(),
         context,
         heap,
         innermost: vec![NONE; names.len()],
@@ -72,7 +112,8 @@ pub fn lower(tree: &ast::Ast<'_>, context: &Context<'_>, heap: &mut Heap) -> Res
     lowerer.claim(context.scope.len());
     let root = lowerer.expr(tree.root, Position::Strict)?;
     let size = lowerer.frames[0].size;
-    Ok(Code { root: lowerer.heap.object(root), size })
+    let Lowerer { heap, cacheable, origins, .. } = lowerer;
+    Ok(Code { root: heap.object(root), size, cacheable, origins })
 }
 
 /// Whether an expression is evaluated at most once in the activation that the current frame stands for.
@@ -120,6 +161,8 @@ struct Lowerer<'c> {
     /// The `with`s around, innermost last.
     withs: Vec<(Binding, PosId)>,
     frames: Vec<Frame>,
+    cacheable: bool,
+    origins: FxHashMap<usize, Origin>,
 }
 
 type Result<T, E = LowerError> = std::result::Result<T, E>;
@@ -199,6 +242,14 @@ impl Lowerer<'_> {
             return Ok(variable);
         }
         if let Some(value) = self.context.globals.get(symbol) {
+            match value.view() {
+                View::Null | View::Bool(_) => {}
+                // Cannot be told from a literal.
+                View::Int(_) => self.cacheable = false,
+                _ => {
+                    self.origins.insert(value.address(), Origin::Global(symbol));
+                }
+            }
             return Ok(Expr::Value(value));
         }
         if self.withs.is_empty() {
@@ -232,7 +283,9 @@ impl Lowerer<'_> {
             E::SearchPath { pos, text } => self.search_path(text, self.at(pos))?,
             E::Var { pos, name } => self.name_variable(name, self.at(pos))?,
             E::CurPos { pos } => Expr::Position(self.at(pos)),
-            E::Select { pos, subject, path, default } => self.select(pos, subject, path, default, position)?,
+            E::Select { pos, subject, path, default } => {
+                self.select(pos, subject, path, default, position)?
+            }
             E::HasAttr { pos, subject, path } => {
                 let subject = self.expr(subject, position)?;
                 let path = self.attr_path(path, position)?;
@@ -278,9 +331,10 @@ impl Lowerer<'_> {
             }
             E::Negate { pos, operand } => self.negate(self.at(pos), operand, position)?,
             E::Binary { pos, left_start, right_start, op, left, right } => {
-                let at = Operands { pos: self.at(pos), left: self.at(left_start), right: self.at(right_start) };
+                let at =
+                    Operands { pos: self.at(pos), left: self.at(left_start), right: self.at(right_start) };
                 self.binary(at, op, left, right, position)?
-            },
+            }
         })
     }
 
@@ -306,9 +360,7 @@ impl Lowerer<'_> {
         let mut pieces = Vec::with_capacity(parts.len());
         for part in parts {
             pieces.push(match part {
-                Part::Text(text) => {
-                    Piece { expr: Expr::Value(self.heap.string(text)), pos: self.at(pos) }
-                }
+                Part::Text(text) => Piece { expr: Expr::Value(self.heap.string(text)), pos: self.at(pos) },
                 Part::Expr { pos, expr } => Piece { expr: self.expr(expr, position)?, pos: self.at(*pos) },
             });
         }
@@ -317,36 +369,23 @@ impl Lowerer<'_> {
         Ok(self.heap.object(Interpolation { parts, pos }))
     }
 
-    fn absolute(&self, text: &BStr, pos: ast::Pos) -> Result<Vec<u8>> {
-        if let Some(rest) = text.strip_prefix(b"~") {
-            let home = self.context.home.ok_or(LowerError::NoHome { pos: self.at(pos) })?;
-            return Ok([home, rest].concat());
-        }
-        if text.starts_with(b"/") {
-            return Ok(text.to_vec());
-        }
-        Ok([self.context.base.as_bytes(), b"/", text].concat())
-    }
-
     fn path(&mut self, text: &BStr, pos: ast::Pos) -> Result<Value> {
-        let absolute = self.absolute(text, pos)?;
-        Ok(self.heap.path(&canonical_path(&absolute)))
+        let absolute = self.context.absolute(text).ok_or(LowerError::NoHome { pos: self.at(pos) })?;
+        self.cacheable &= !text.starts_with(b"~");
+        let value = self.heap.path(&absolute);
+        self.origins.insert(value.address(), Origin::Path(text.to_vec()));
+        Ok(value)
     }
 
-    fn path_interpolation(
-        &mut self,
-        pos: ast::Pos,
-        parts: &[Part<'_>],
-        position: Position,
-    ) -> Result<Expr> {
+    fn path_interpolation(&mut self, pos: ast::Pos, parts: &[Part<'_>], position: Position) -> Result<Expr> {
         let mut interpolation = self.interpolation(pos, parts, position)?;
         if let Some(Part::Text(text)) = parts.first() {
-            // Canonical but for a final slash, which separates it from what follows.
-            let mut first = canonical_path(&self.absolute(text, pos)?);
-            if text.ends_with(b"/") && first != b"/" {
-                first.push(b'/');
-            }
-            let expr = Expr::Value(self.heap.string(&first));
+            let prefix =
+                self.context.absolute_prefix(text).ok_or(LowerError::NoHome { pos: self.at(pos) })?;
+            self.cacheable &= !text.starts_with(b"~");
+            let value = self.heap.string(&prefix);
+            self.origins.insert(value.address(), Origin::PathPrefix(text.to_vec()));
+            let expr = Expr::Value(value);
             let mut pieces = vec![Piece { expr, pos: self.at(pos) }];
             pieces.extend(interpolation.parts[1..].iter().map(|piece| Piece { ..*piece }));
             let parts = self.heap.slice_from(pieces);
@@ -428,7 +467,11 @@ impl Lowerer<'_> {
     fn attrs(&mut self, set: &AttrSet<'_>, position: Position) -> Result<Expr> {
         let needs_slots = set.inherit_from.iter().any(|from| !matches!(from, ast::Expr::Var { .. }));
         if !needs_slots {
-            return self.plain_attrs(set, &|lowerer, from| lowerer.expr(set.inherit_from[from], Delayed), position);
+            return self.plain_attrs(
+                set,
+                &|lowerer, from| lowerer.expr(set.inherit_from[from], Delayed),
+                position,
+            );
         }
         self.open(position, |lowerer, position| {
             let bindings = lowerer.delayed_all(set.inherit_from)?;
@@ -487,11 +530,7 @@ impl Lowerer<'_> {
     }
 
     /// The bindings of a recursive scope: `order` gives the attributes by slot; sources of `inherit (e)` follow.
-    fn recursive_bindings(
-        &mut self,
-        set: &AttrSet<'_>,
-        order: &[usize],
-    ) -> Result<(u32, &'static [Expr])> {
+    fn recursive_bindings(&mut self, set: &AttrSet<'_>, order: &[usize]) -> Result<(u32, &'static [Expr])> {
         let base = self.claim(order.len() + set.inherit_from.len());
         let mut values = vec![Expr::Value(Value::NULL); order.len()];
         // `inherit x` means the `x` around the scope: resolved before the scope's names are bound.
@@ -531,7 +570,9 @@ impl Lowerer<'_> {
             lowerer.unbind_to(outer, set.attrs.iter().map(|attr| attr.name));
             let overrides = keys.find(crate::symbol::known().overrides).map(|index| index as u32);
             let pos = lowerer.at(set.pos);
-            let body = lowerer.heap.object(RecAttrs { keys, base, dynamic, overrides, pos });
+            let slots: Vec<u32> = (base..).take(order.len()).collect();
+            let slots = lowerer.heap.slice(&slots);
+            let body = lowerer.heap.object(RecAttrs { keys, slots, dynamic, overrides, pos });
             Ok((base, bindings, Expr::RecAttrs(body)))
         })
     }
@@ -699,8 +740,7 @@ impl Lowerer<'_> {
         }
         let left = self.expr(left, position)?;
         let right = self.expr(right, position)?;
-        let binary =
-            self.heap.object(Binary { left, right, pos, left_pos: at.left, right_pos: at.right });
+        let binary = self.heap.object(Binary { left, right, pos, left_pos: at.left, right_pos: at.right });
         Ok(match op {
             O::Equal => Expr::Equal(binary),
             O::NotEqual => Expr::NotEqual(binary),

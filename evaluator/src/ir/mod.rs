@@ -3,6 +3,7 @@
 //! A node is two words. Composite nodes point to a struct that holds its children inline, so that evaluating a node
 //! touches one further cache line. Code lives as long as the process.
 
+pub mod archive;
 pub mod lower;
 
 use crate::{
@@ -181,8 +182,8 @@ pub struct AttrsExpr {
 pub struct RecAttrs {
     /// The static names.
     pub keys: &'static Keys,
-    /// The slot of the first; the others follow in the order of the keys.
-    pub base: u32,
+    /// The slot of each, in the order of the keys.
+    pub slots: &'static [u32],
     /// The dynamic ones.
     pub dynamic: &'static [DynamicAttr],
     /// The index of `__overrides` in the keys.

@@ -86,6 +86,11 @@ impl Keys {
         }
     }
 
+    /// The names with their positions.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (Symbol, PosId)> + use<> {
+        self.symbols().iter().copied().zip(self.positions().iter().copied())
+    }
+
     /// The same names without positions: for sets that are computed from a set, attribute by attribute.
     pub fn plain(&self, heap: &mut Heap) -> &'static Keys {
         // SAFETY: null or keys that live as long as these.

@@ -11,7 +11,8 @@ use std::{
 };
 
 use super::{
-    Attrs, Boxed, Closure, Context, Env, Keys, List, Partial, Slot, Str, Tag, Thunk, Value, attrs::AttrsHeader,
+    Attrs, Boxed, Closure, Context, Env, Keys, List, Partial, Slot, Str, Tag, Thunk, Value,
+    attrs::AttrsHeader,
 };
 use crate::{ir::Lambda, position::PosId, symbol::Symbol};
 

@@ -1,0 +1,753 @@
+//! Code as bytes and back: what the cache of compiled files holds.
+//!
+//! Names are numbers into a table of the archive and positions are offsets into the source, so an archive means the same in
+//! every process; what depends on the process (the order of keys, absolute paths, the values of global names) is
+//! made anew on reading. The reader trusts the bytes: [`crate::load`] only hands over what carries a right checksum.
+
+use bstr::ByteSlice;
+use rustc_hash::FxHashMap;
+
+use super::{
+    lower::{Code, Context, Origin},
+    *,
+};
+use crate::value::{Heap, View};
+
+/// Changes whenever the meaning of an archive does.
+pub const VERSION: &str = "zeval code 1";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Tag {
+    Null,
+    True,
+    False,
+    Int,
+    Float,
+    String,
+    EmptyList,
+    Path,
+    PathPrefix,
+    Global,
+    Local,
+    Outer,
+    Variable,
+    With,
+    Select,
+    SelectPath,
+    HasAttr,
+    Attrs,
+    RecAttrs,
+    List,
+    Lambda,
+    Call,
+    Let,
+    LetEnv,
+    If,
+    Assert,
+    Not,
+    And,
+    Or,
+    Implies,
+    Equal,
+    NotEqual,
+    Update,
+    Concat,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Less,
+    Interpolation,
+    PathInterpolation,
+    Position,
+}
+
+const TAGS: [Tag; 42] = {
+    use Tag::*;
+    [
+        Null,
+        True,
+        False,
+        Int,
+        Float,
+        String,
+        EmptyList,
+        Path,
+        PathPrefix,
+        Global,
+        Local,
+        Outer,
+        Variable,
+        With,
+        Select,
+        SelectPath,
+        HasAttr,
+        Attrs,
+        RecAttrs,
+        List,
+        Lambda,
+        Call,
+        Let,
+        LetEnv,
+        If,
+        Assert,
+        Not,
+        And,
+        Or,
+        Implies,
+        Equal,
+        NotEqual,
+        Update,
+        Concat,
+        Add,
+        Subtract,
+        Multiply,
+        Divide,
+        Less,
+        Interpolation,
+        PathInterpolation,
+        Position,
+    ]
+};
+
+/// The bytes of a file's code; `None` if it depends on more than the text.
+pub fn write(code: &Code, context: &Context<'_>) -> Option<Vec<u8>> {
+    let mut writer = Writer {
+        code,
+        context,
+        names: FxHashMap::default(),
+        order: Vec::new(),
+        out: Vec::new(),
+        fits: code.cacheable,
+    };
+    writer.number(code.size);
+    writer.expr(code.root);
+    if !writer.fits {
+        return None;
+    }
+    let body = std::mem::take(&mut writer.out);
+    writer.number(writer.order.len() as u32);
+    for name in std::mem::take(&mut writer.order) {
+        writer.bytes(name.text());
+    }
+    writer.out.extend_from_slice(&body);
+    Some(writer.out)
+}
+
+struct Writer<'w> {
+    code: &'w Code,
+    context: &'w Context<'w>,
+    names: FxHashMap<Symbol, u32>,
+    order: Vec<Symbol>,
+    out: Vec<u8>,
+    fits: bool,
+}
+
+impl Writer<'_> {
+    fn tag(&mut self, tag: Tag) {
+        self.out.push(tag as u8);
+    }
+
+    fn number(&mut self, number: u32) {
+        self.long(u64::from(number));
+    }
+
+    fn long(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.out.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.out.push(number as u8);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u32);
+        self.out.extend_from_slice(bytes);
+    }
+
+    fn name(&mut self, name: Symbol) {
+        let next = self.order.len() as u32;
+        let number = *self.names.entry(name).or_insert(next);
+        if number == next {
+            self.order.push(name);
+        }
+        self.number(number);
+    }
+
+    fn pos(&mut self, pos: PosId) {
+        self.number(self.context.source.offset(pos).map_or(0, |offset| offset + 1));
+    }
+
+    fn value(&mut self, value: Value) {
+        match self.code.origins.get(&value.address()) {
+            Some(Origin::Path(text)) => {
+                self.tag(Tag::Path);
+                return self.bytes(text);
+            }
+            Some(Origin::PathPrefix(text)) => {
+                self.tag(Tag::PathPrefix);
+                return self.bytes(text);
+            }
+            Some(Origin::Global(name)) => {
+                self.tag(Tag::Global);
+                return self.name(*name);
+            }
+            None => {}
+        }
+        match value.view() {
+            View::Null => self.tag(Tag::Null),
+            View::Bool(true) => self.tag(Tag::True),
+            View::Bool(false) => self.tag(Tag::False),
+            View::Int(value) => {
+                self.tag(Tag::Int);
+                self.long((value << 1 ^ value >> 63) as u64);
+            }
+            View::Float(value) => {
+                self.tag(Tag::Float);
+                self.out.extend_from_slice(&value.to_le_bytes());
+            }
+            View::String(string) if string.context.is_none() => {
+                self.tag(Tag::String);
+                self.bytes(string.bytes());
+            }
+            View::List(list) if list.is_empty() => self.tag(Tag::EmptyList),
+            _ => self.fits = false,
+        }
+    }
+
+    fn exprs(&mut self, exprs: &[Expr]) {
+        self.number(exprs.len() as u32);
+        for expr in exprs {
+            self.expr(expr);
+        }
+    }
+
+    fn steps(&mut self, steps: &[PathStep]) {
+        self.number(steps.len() as u32);
+        for step in steps {
+            self.pos(step.pos);
+            match &step.name {
+                StepName::Static(name) => {
+                    self.out.push(0);
+                    self.name(*name);
+                }
+                StepName::Dynamic(expr) => {
+                    self.out.push(1);
+                    self.expr(expr);
+                }
+            }
+        }
+    }
+
+    fn dynamic(&mut self, attrs: &[DynamicAttr]) {
+        self.number(attrs.len() as u32);
+        for attr in attrs {
+            self.expr(&attr.name);
+            self.expr(&attr.value);
+            self.pos(attr.pos);
+        }
+    }
+
+    fn binary(&mut self, tag: Tag, binary: &Binary) {
+        self.tag(tag);
+        self.expr(&binary.left);
+        self.expr(&binary.right);
+        self.pos(binary.pos);
+        self.pos(binary.left_pos);
+        self.pos(binary.right_pos);
+    }
+
+    fn bindings(&mut self, tag: Tag, bindings: &Let) {
+        self.tag(tag);
+        self.number(bindings.base);
+        self.number(bindings.size);
+        self.exprs(bindings.bindings);
+        self.expr(&bindings.body);
+    }
+
+    fn interpolation(&mut self, tag: Tag, interpolation: &Interpolation) {
+        self.tag(tag);
+        self.pos(interpolation.pos);
+        self.number(interpolation.parts.len() as u32);
+        for piece in interpolation.parts {
+            self.expr(&piece.expr);
+            self.pos(piece.pos);
+        }
+    }
+
+    fn lambda(&mut self, lambda: &Lambda) {
+        self.tag(Tag::Lambda);
+        self.number(lambda.size);
+        match lambda.name {
+            Some(name) => {
+                self.out.push(1);
+                self.name(name);
+            }
+            None => self.out.push(0),
+        }
+        self.number(lambda.parameters.len() as u32);
+        for parameter in lambda.parameters {
+            self.pos(parameter.pos);
+            self.out.push(u8::from(parameter.name.is_some()) | u8::from(parameter.pattern.is_some()) << 1);
+            if let Some(name) = parameter.name {
+                self.name(name);
+            }
+            if let Some(pattern) = &parameter.pattern {
+                self.number(pattern.base);
+                self.out.push(u8::from(pattern.ellipsis));
+                self.number(pattern.formals.len() as u32);
+                for formal in pattern.formals {
+                    self.name(formal.name);
+                    self.pos(formal.pos);
+                    self.out.push(u8::from(formal.default.is_some()));
+                    if let Some(default) = &formal.default {
+                        self.expr(default);
+                    }
+                }
+            }
+        }
+        self.expr(&lambda.body);
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Value(value) => self.value(*value),
+            Expr::Local(slot) => {
+                self.tag(Tag::Local);
+                self.number(*slot);
+            }
+            Expr::Outer(slot) => {
+                self.tag(Tag::Outer);
+                self.number(*slot);
+            }
+            Expr::Variable { depth, slot } => {
+                self.tag(Tag::Variable);
+                self.number(*depth);
+                self.number(*slot);
+            }
+            Expr::With(variable) => {
+                self.tag(Tag::With);
+                self.name(variable.name);
+                self.pos(variable.pos);
+                self.number(variable.scopes.len() as u32);
+                for scope in variable.scopes {
+                    self.number(scope.depth);
+                    self.number(scope.slot);
+                    self.pos(scope.pos);
+                }
+            }
+            Expr::Select(select) => {
+                self.tag(Tag::Select);
+                self.expr(&select.subject);
+                self.name(select.name);
+                self.pos(select.pos);
+                self.pos(select.name_pos);
+            }
+            Expr::SelectPath(select) => {
+                self.tag(Tag::SelectPath);
+                self.expr(&select.subject);
+                self.steps(select.path);
+                self.out.push(u8::from(select.default.is_some()));
+                if let Some(default) = &select.default {
+                    self.expr(default);
+                }
+                self.pos(select.pos);
+            }
+            Expr::HasAttr(has) => {
+                self.tag(Tag::HasAttr);
+                self.expr(&has.subject);
+                self.steps(has.path);
+                self.pos(has.pos);
+            }
+            Expr::Attrs(attrs) => {
+                self.tag(Tag::Attrs);
+                self.number(attrs.values.len() as u32);
+                for ((name, pos), value) in attrs.keys.entries().zip(attrs.values) {
+                    self.name(name);
+                    self.pos(pos);
+                    self.expr(value);
+                }
+                self.dynamic(attrs.dynamic);
+                self.pos(attrs.pos);
+            }
+            Expr::RecAttrs(attrs) => {
+                self.tag(Tag::RecAttrs);
+                self.number(attrs.slots.len() as u32);
+                for ((name, pos), slot) in attrs.keys.entries().zip(attrs.slots) {
+                    self.name(name);
+                    self.pos(pos);
+                    self.number(*slot);
+                }
+                self.dynamic(attrs.dynamic);
+                self.pos(attrs.pos);
+            }
+            Expr::List(elements) => {
+                self.tag(Tag::List);
+                self.exprs(elements);
+            }
+            Expr::Lambda(lambda) => self.lambda(lambda),
+            Expr::Call(call) => {
+                self.tag(Tag::Call);
+                self.expr(&call.function);
+                self.exprs(call.arguments);
+                self.pos(call.pos);
+            }
+            Expr::Let(bindings) => self.bindings(Tag::Let, bindings),
+            Expr::LetEnv(bindings) => self.bindings(Tag::LetEnv, bindings),
+            Expr::If(branch) => {
+                self.tag(Tag::If);
+                self.expr(&branch.condition);
+                self.expr(&branch.then);
+                self.expr(&branch.otherwise);
+                self.pos(branch.pos);
+            }
+            Expr::Assert(assert) => {
+                self.tag(Tag::Assert);
+                self.expr(&assert.condition);
+                self.expr(&assert.body);
+                self.pos(assert.pos);
+                self.bytes(assert.text.as_bytes());
+            }
+            Expr::Not(not) => {
+                self.tag(Tag::Not);
+                self.expr(&not.operand);
+                self.pos(not.pos);
+            }
+            Expr::And(binary) => self.binary(Tag::And, binary),
+            Expr::Or(binary) => self.binary(Tag::Or, binary),
+            Expr::Implies(binary) => self.binary(Tag::Implies, binary),
+            Expr::Equal(binary) => self.binary(Tag::Equal, binary),
+            Expr::NotEqual(binary) => self.binary(Tag::NotEqual, binary),
+            Expr::Update(binary) => self.binary(Tag::Update, binary),
+            Expr::Concat(binary) => self.binary(Tag::Concat, binary),
+            Expr::Add(binary) => self.binary(Tag::Add, binary),
+            Expr::Subtract(binary) => self.binary(Tag::Subtract, binary),
+            Expr::Multiply(binary) => self.binary(Tag::Multiply, binary),
+            Expr::Divide(binary) => self.binary(Tag::Divide, binary),
+            Expr::Less(comparison) => {
+                self.tag(Tag::Less);
+                self.expr(&comparison.left);
+                self.expr(&comparison.right);
+                self.pos(comparison.pos);
+                self.out.push(u8::from(comparison.negate));
+            }
+            Expr::Interpolation(parts) => self.interpolation(Tag::Interpolation, parts),
+            Expr::PathInterpolation(parts) => self.interpolation(Tag::PathInterpolation, parts),
+            Expr::Position(pos) => {
+                self.tag(Tag::Position);
+                self.pos(*pos);
+            }
+        }
+    }
+}
+
+/// The code that bytes stand for; `None` if they end too early or name a global that is not there.
+///
+/// Strings in the code refer to `bytes`.
+pub fn read(bytes: &'static [u8], context: &Context<'_>, heap: &mut Heap) -> Option<Code> {
+    let mut reader = Reader { bytes, context, heap, names: Vec::new() };
+    let count = reader.number()?;
+    reader.names.reserve(count as usize);
+    for _ in 0..count {
+        let name = reader.bytes()?;
+        reader.names.push(Symbol::intern(name));
+    }
+    let size = reader.number()?;
+    let root = reader.expr()?;
+    Some(Code { root: reader.heap.object(root), size, cacheable: true, origins: FxHashMap::default() })
+}
+
+struct Reader<'r> {
+    bytes: &'static [u8],
+    context: &'r Context<'r>,
+    heap: &'r mut Heap,
+    names: Vec<Symbol>,
+}
+
+impl Reader<'_> {
+    #[inline(always)]
+    fn byte(&mut self) -> Option<u8> {
+        let (&first, rest) = self.bytes.split_first()?;
+        self.bytes = rest;
+        Some(first)
+    }
+
+    #[inline(always)]
+    fn number(&mut self) -> Option<u32> {
+        let first = self.byte()?;
+        if first < 0x80 {
+            return Some(u32::from(first));
+        }
+        self.long_after(first).map(|number| number as u32)
+    }
+
+    fn long(&mut self) -> Option<u64> {
+        let first = self.byte()?;
+        if first < 0x80 { Some(u64::from(first)) } else { self.long_after(first) }
+    }
+
+    fn long_after(&mut self, first: u8) -> Option<u64> {
+        let mut number = u64::from(first & 0x7f);
+        let mut shift = 7;
+        loop {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+            shift += 7;
+            if shift > 63 {
+                return None;
+            }
+        }
+    }
+
+    fn bytes(&mut self) -> Option<&'static [u8]> {
+        let length = self.number()? as usize;
+        let (bytes, rest) = self.bytes.split_at_checked(length)?;
+        self.bytes = rest;
+        Some(bytes)
+    }
+
+    fn name(&mut self) -> Option<Symbol> {
+        let number = self.number()?;
+        self.names.get(number as usize).copied()
+    }
+
+    fn pos(&mut self) -> Option<PosId> {
+        Some(match self.number()? {
+            0 => PosId::NONE,
+            offset => self.context.source.at(offset - 1),
+        })
+    }
+
+    fn exprs(&mut self) -> Option<&'static [Expr]> {
+        let count = self.number()? as usize;
+        let exprs = self.many(count, Self::expr)?;
+        Some(self.heap.slice(&exprs))
+    }
+
+    fn many<T>(&mut self, count: usize, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        // Each element takes at least a byte, so a wrong count cannot ask for more than there are bytes.
+        let mut all = Vec::with_capacity(count.min(self.bytes.len()));
+        for _ in 0..count {
+            all.push(read(self)?);
+        }
+        Some(all)
+    }
+
+    fn steps(&mut self) -> Option<&'static [PathStep]> {
+        let count = self.number()? as usize;
+        let steps = self.many(count, |reader| {
+            let pos = reader.pos()?;
+            let name = match reader.byte()? {
+                0 => StepName::Static(reader.name()?),
+                _ => StepName::Dynamic(reader.expr()?),
+            };
+            Some(PathStep { name, pos })
+        })?;
+        Some(self.heap.slice(&steps))
+    }
+
+    fn dynamic(&mut self) -> Option<&'static [DynamicAttr]> {
+        let count = self.number()? as usize;
+        let attrs = self.many(count, |reader| {
+            Some(DynamicAttr { name: reader.expr()?, value: reader.expr()?, pos: reader.pos()? })
+        })?;
+        Some(self.heap.slice_from(attrs))
+    }
+
+    fn binary(&mut self) -> Option<&'static Binary> {
+        let binary = Binary {
+            left: self.expr()?,
+            right: self.expr()?,
+            pos: self.pos()?,
+            left_pos: self.pos()?,
+            right_pos: self.pos()?,
+        };
+        Some(self.heap.object(binary))
+    }
+
+    fn bindings(&mut self) -> Option<&'static Let> {
+        let (base, size) = (self.number()?, self.number()?);
+        let bindings = Let { base, size, bindings: self.exprs()?, body: self.expr()? };
+        Some(self.heap.object(bindings))
+    }
+
+    fn interpolation(&mut self) -> Option<&'static Interpolation> {
+        let pos = self.pos()?;
+        let count = self.number()? as usize;
+        let parts = self.many(count, |reader| Some(Piece { expr: reader.expr()?, pos: reader.pos()? }))?;
+        let parts = self.heap.slice_from(parts);
+        Some(self.heap.object(Interpolation { parts, pos }))
+    }
+
+    fn pattern(&mut self) -> Option<Pattern> {
+        let (base, ellipsis) = (self.number()?, self.byte()? == 1);
+        let count = self.number()? as usize;
+        let formals = self.many(count, |reader| {
+            let (name, pos) = (reader.name()?, reader.pos()?);
+            let default = if reader.byte()? == 1 { Some(reader.expr()?) } else { None };
+            Some(Formal { name, pos, default })
+        })?;
+        Some(Pattern { formals: self.heap.slice_from(formals), base, ellipsis })
+    }
+
+    fn lambda(&mut self) -> Option<&'static Lambda> {
+        let size = self.number()?;
+        let name = if self.byte()? == 1 { Some(self.name()?) } else { None };
+        let count = self.number()? as usize;
+        let parameters = self.many(count, |reader| {
+            let pos = reader.pos()?;
+            let has = reader.byte()?;
+            let name = if has & 1 != 0 { Some(reader.name()?) } else { None };
+            let pattern = if has & 2 != 0 { Some(reader.pattern()?) } else { None };
+            Some(Parameter { pos, name, pattern })
+        })?;
+        let body = self.expr()?;
+        let parameters = self.heap.slice_from(parameters);
+        Some(self.heap.object(Lambda { parameters, size, body, name }))
+    }
+
+    fn attrs(&mut self) -> Option<Expr> {
+        let count = self.number()? as usize;
+        let mut entries = self.many(count, |reader| Some((reader.name()?, reader.pos()?, reader.expr()?)))?;
+        entries.sort_unstable_by_key(|entry| entry.0);
+        let keys = self.heap.keys(entries.iter().map(|(name, pos, _)| (*name, *pos)));
+        let values: Vec<Expr> = entries.into_iter().map(|(.., value)| value).collect();
+        let values = self.heap.slice(&values);
+        let (dynamic, pos) = (self.dynamic()?, self.pos()?);
+        Some(Expr::Attrs(self.heap.object(AttrsExpr { keys, values, dynamic, pos })))
+    }
+
+    fn rec_attrs(&mut self) -> Option<Expr> {
+        let count = self.number()? as usize;
+        let mut entries =
+            self.many(count, |reader| Some((reader.name()?, reader.pos()?, reader.number()?)))?;
+        entries.sort_unstable_by_key(|entry| entry.0);
+        let keys = self.heap.keys(entries.iter().map(|(name, pos, _)| (*name, *pos)));
+        let slots: Vec<u32> = entries.into_iter().map(|(.., slot)| slot).collect();
+        let slots = self.heap.slice(&slots);
+        let (dynamic, pos) = (self.dynamic()?, self.pos()?);
+        let overrides = keys.find(crate::symbol::known().overrides).map(|index| index as u32);
+        Some(Expr::RecAttrs(self.heap.object(RecAttrs { keys, slots, dynamic, overrides, pos })))
+    }
+
+    fn expr(&mut self) -> Option<Expr> {
+        let tag = *TAGS.get(self.byte()? as usize)?;
+        Some(match tag {
+            Tag::Null => Expr::Value(Value::NULL),
+            Tag::True => Expr::Value(Value::TRUE),
+            Tag::False => Expr::Value(Value::FALSE),
+            Tag::Int => {
+                let coded = self.long()?;
+                Expr::Value(Value::leaked_int((coded >> 1) as i64 ^ -((coded & 1) as i64)))
+            }
+            Tag::Float => {
+                let (bytes, rest) = self.bytes.split_first_chunk::<8>()?;
+                self.bytes = rest;
+                Expr::Value(self.heap.float(f64::from_le_bytes(*bytes)))
+            }
+            Tag::String => {
+                let bytes = self.bytes()?;
+                Expr::Value(self.heap.string_of(bytes, None))
+            }
+            Tag::EmptyList => Expr::Value(Value::empty_list()),
+            Tag::Path => {
+                let text = self.bytes()?;
+                Expr::Value(self.heap.path(&self.context.absolute(text.as_bstr())?))
+            }
+            Tag::PathPrefix => {
+                let text = self.bytes()?;
+                Expr::Value(self.heap.string(&self.context.absolute_prefix(text.as_bstr())?))
+            }
+            Tag::Global => {
+                let name = self.name()?;
+                Expr::Value(self.context.globals.get(name)?)
+            }
+            Tag::Local => Expr::Local(self.number()?),
+            Tag::Outer => Expr::Outer(self.number()?),
+            Tag::Variable => Expr::Variable { depth: self.number()?, slot: self.number()? },
+            Tag::With => {
+                let (name, pos) = (self.name()?, self.pos()?);
+                let count = self.number()? as usize;
+                let scopes = self.many(count, |reader| {
+                    Some(WithScope { depth: reader.number()?, slot: reader.number()?, pos: reader.pos()? })
+                })?;
+                let scopes = self.heap.slice(&scopes);
+                Expr::With(self.heap.object(WithVariable { name, pos, scopes }))
+            }
+            Tag::Select => {
+                let select = Select {
+                    subject: self.expr()?,
+                    name: self.name()?,
+                    pos: self.pos()?,
+                    name_pos: self.pos()?,
+                };
+                Expr::Select(self.heap.object(select))
+            }
+            Tag::SelectPath => {
+                let (subject, path) = (self.expr()?, self.steps()?);
+                let default = if self.byte()? == 1 { Some(self.expr()?) } else { None };
+                let pos = self.pos()?;
+                Expr::SelectPath(self.heap.object(SelectPath { subject, path, default, pos }))
+            }
+            Tag::HasAttr => {
+                let has = HasAttr { subject: self.expr()?, path: self.steps()?, pos: self.pos()? };
+                Expr::HasAttr(self.heap.object(has))
+            }
+            Tag::Attrs => self.attrs()?,
+            Tag::RecAttrs => self.rec_attrs()?,
+            Tag::List => Expr::List(self.exprs()?),
+            Tag::Lambda => Expr::Lambda(self.lambda()?),
+            Tag::Call => {
+                let call = Call { function: self.expr()?, arguments: self.exprs()?, pos: self.pos()? };
+                Expr::Call(self.heap.object(call))
+            }
+            Tag::Let => Expr::Let(self.bindings()?),
+            Tag::LetEnv => Expr::LetEnv(self.bindings()?),
+            Tag::If => {
+                let branch = If {
+                    condition: self.expr()?,
+                    then: self.expr()?,
+                    otherwise: self.expr()?,
+                    pos: self.pos()?,
+                };
+                Expr::If(self.heap.object(branch))
+            }
+            Tag::Assert => {
+                let (condition, body, pos) = (self.expr()?, self.expr()?, self.pos()?);
+                let text = self.bytes()?.to_str().ok()?;
+                Expr::Assert(self.heap.object(Assert { condition, body, pos, text }))
+            }
+            Tag::Not => {
+                let not = Unary { operand: self.expr()?, pos: self.pos()? };
+                Expr::Not(self.heap.object(not))
+            }
+            Tag::And => Expr::And(self.binary()?),
+            Tag::Or => Expr::Or(self.binary()?),
+            Tag::Implies => Expr::Implies(self.binary()?),
+            Tag::Equal => Expr::Equal(self.binary()?),
+            Tag::NotEqual => Expr::NotEqual(self.binary()?),
+            Tag::Update => Expr::Update(self.binary()?),
+            Tag::Concat => Expr::Concat(self.binary()?),
+            Tag::Add => Expr::Add(self.binary()?),
+            Tag::Subtract => Expr::Subtract(self.binary()?),
+            Tag::Multiply => Expr::Multiply(self.binary()?),
+            Tag::Divide => Expr::Divide(self.binary()?),
+            Tag::Less => {
+                let comparison = Comparison {
+                    left: self.expr()?,
+                    right: self.expr()?,
+                    pos: self.pos()?,
+                    negate: self.byte()? == 1,
+                };
+                Expr::Less(self.heap.object(comparison))
+            }
+            Tag::Interpolation => Expr::Interpolation(self.interpolation()?),
+            Tag::PathInterpolation => Expr::PathInterpolation(self.interpolation()?),
+            Tag::Position => Expr::Position(self.pos()?),
+        })
+    }
+}
