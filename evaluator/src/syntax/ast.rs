@@ -251,4 +251,85 @@ impl Expr<'_> {
             | Expr::Binary { pos, .. } => *pos,
         }
     }
+    /// Calls `visit` with each expression that this one is directly made of, in the order of the source but for merged
+    /// definitions.
+    pub fn for_each_child<'a>(&'a self, mut visit: impl FnMut(&'a Expr<'a>)) {
+        match self {
+            Expr::Int(_)
+            | Expr::Float(_)
+            | Expr::String(_)
+            | Expr::Path { .. }
+            | Expr::SearchPath { .. }
+            | Expr::Var { .. }
+            | Expr::CurPos { .. } => {}
+            Expr::Interpolation { parts, .. } | Expr::PathInterpolation { parts, .. } => {
+                for part in *parts {
+                    if let Part::Expr { expr, .. } = part {
+                        visit(expr);
+                    }
+                }
+            }
+            Expr::Select { subject, path, default, .. } => {
+                visit(subject);
+                for_each_dynamic(path, &mut visit);
+                default.iter().for_each(|default| visit(default));
+            }
+            Expr::HasAttr { subject, path, .. } => {
+                visit(subject);
+                for_each_dynamic(path, &mut visit);
+            }
+            Expr::Attrs(set) => set.for_each_child(visit),
+            Expr::LegacyLet { attrs, .. } => attrs.for_each_child(visit),
+            Expr::List { elements, .. } => elements.iter().for_each(|element| visit(element)),
+            Expr::Lambda(lambda) => {
+                let formals = lambda.pattern.map_or(&[][..], |pattern| pattern.formals);
+                formals.iter().filter_map(|formal| formal.default).for_each(&mut visit);
+                visit(lambda.body);
+            }
+            Expr::Call { function, arguments, .. } => {
+                visit(function);
+                arguments.iter().for_each(|argument| visit(argument));
+            }
+            Expr::Let { attrs, body, .. } => {
+                attrs.for_each_child(&mut visit);
+                visit(body);
+            }
+            Expr::With { scope: first, body: second, .. }
+            | Expr::Assert { condition: first, body: second, .. }
+            | Expr::Binary { left: first, right: second, .. } => {
+                visit(first);
+                visit(second);
+            }
+            Expr::If { condition, then, otherwise, .. } => {
+                visit(condition);
+                visit(then);
+                visit(otherwise);
+            }
+            Expr::Not { operand, .. } | Expr::Negate { operand, .. } => visit(operand),
+        }
+    }
+}
+
+fn for_each_dynamic<'a>(path: &'a [AttrName<'a>], visit: &mut impl FnMut(&'a Expr<'a>)) {
+    for step in path {
+        if let AttrName::Dynamic { expr, .. } = step {
+            visit(expr);
+        }
+    }
+}
+
+impl<'a> AttrSet<'a> {
+    /// Calls `visit` with the values and the names that are expressions.
+    pub fn for_each_child(&self, mut visit: impl FnMut(&'a Expr<'a>)) {
+        self.inherit_from.iter().for_each(|source| visit(source));
+        for attr in self.attrs {
+            if let AttrValue::Plain(value) | AttrValue::Inherit(value) = attr.value {
+                visit(value);
+            }
+        }
+        for attr in self.dynamic {
+            visit(attr.name);
+            visit(attr.value);
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod automaton;
 mod bindings;
 mod bytes;
 mod diagnose;
+pub mod doc;
 pub mod error;
 mod grammar;
 mod lexer;
@@ -13,6 +14,7 @@ mod parser;
 pub mod print;
 mod strings;
 mod token;
+mod tokens;
 
 use bumpalo::Bump;
 
