@@ -11,7 +11,7 @@ use zeval_model::tree::TreeError;
 use zeval_model::{Hash, StorePath};
 
 use crate::sandbox::End;
-use crate::store::StoreError;
+use crate::store::{StoreError, Unfit};
 use crate::{fetch, unpack};
 
 /// What is wrong with a derivation's own text.
@@ -61,8 +61,8 @@ pub enum BuildError {
         log_suffix(last_lines)
     )]
     MissingOutput { output: String, path: StorePath, last_lines: Vec<String> },
-    #[error("the output '{output}' holds a socket, pipe or device, which a store cannot hold")]
-    SpecialFile { output: String },
+    #[error("the output '{output}' cannot go to the store: {cause}")]
+    Unfit { output: String, cause: Unfit },
     #[error(
         "hash mismatch in the fixed-output derivation:\n  specified: {expected}\n  got:       {actual}{}",
         addresses_suffix(addresses)

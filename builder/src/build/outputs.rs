@@ -88,8 +88,7 @@ impl Raw<'_> {
             });
         }
         self.check_flatness(name, output, &files)?;
-        let canonical = canonicalise(&files).map_err(io_error("set the metadata of", &files))?;
-        canonical.map_err(|_| BuildError::SpecialFile { output: name.to_owned() })?;
+        canonicalise(&files).map_err(|cause| BuildError::Unfit { output: name.to_owned(), cause })?;
         let nothing = BTreeSet::new();
         let candidates = if self.attributes.discards_references(name) { &nothing } else { self.inputs };
         scan::scan(

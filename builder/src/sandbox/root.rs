@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{chdir, pivot_root};
@@ -15,6 +16,9 @@ use super::failure::{Failure, Step, proc_hint, user_namespace_hint};
 use super::plan::{Bind, Plan};
 
 const NONE: Option<&str> = None;
+
+const DAMAGED_STORE: &str =
+    "the store's database says that it is there; its files were removed by other means";
 
 /// Device files taken from the host. Nothing else of its `/dev` is seen.
 const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
@@ -71,7 +75,12 @@ impl Root {
         let store = self.path("nix/store");
         bind_mount(&plan.outputs, &store)?;
         restrict(&store, MsFlags::empty())?;
-        plan.closure.iter().try_for_each(|name| show(&plan.store.join(name), &store.join(name)))
+        plan.closure.iter().try_for_each(|name| {
+            show(&plan.store.join(name), &store.join(name)).map_err(|failure| Failure {
+                hint: (failure.errno == Errno::ENOENT).then(|| DAMAGED_STORE.to_owned()),
+                ..failure
+            })
+        })
     }
 
     fn bind(&self, bind: &Bind) -> Result<(), Failure> {

@@ -32,10 +32,6 @@ pub enum StoreError {
     Derivation(#[from] DerivationError),
     #[error(transparent)]
     Tree(#[from] TreeError),
-    #[error("'{0}' is a special file (socket, pipe or device), which a store cannot hold")]
-    SpecialFile(PathBuf),
-    #[error("content of {actual} where {expected} was expected, for '{path}'")]
-    HashMismatch { path: StorePath, expected: String, actual: String },
     #[error("cancelled")]
     Cancelled,
 }

@@ -34,7 +34,7 @@ pub use layout::Layout;
 pub use lock::FileLock;
 pub use logs::LogWriter;
 pub use session::TemporaryFolder;
-pub use tree::{SpecialFile, canonicalise, make_folder, remove as remove_tree, seal};
+pub use tree::{Unfit, canonicalise, make_folder, remove as remove_tree, seal};
 
 /// A store, open.
 #[derive(Debug)]

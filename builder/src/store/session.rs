@@ -88,7 +88,8 @@ fn reclaim(temporary: &Path) -> io::Result<()> {
         let lock = temporary.join(format!("{}{LOCK_SUFFIX}", name.strip_suffix(LOCK_SUFFIX).unwrap_or(name)));
         // Held by its owner, or by another one who is removing it.
         if let Some(_lock) = FileLock::try_acquire(&lock)? {
-            tree::remove(&folder)?;
+            // What cannot be removed keeps nobody from working.
+            let _ = tree::remove(&folder);
         }
     }
     Ok(())

@@ -11,12 +11,14 @@ use std::path::Path;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{
     FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, fstatat, utimensat,
 };
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, unlinkat};
+use thiserror::Error;
+use zeval_model::tree::MAX_DEPTH;
 
 const OPEN_FOLDER: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
@@ -30,25 +32,69 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
 }
 
-/// Removes whatever is at `path`, write-protected or not. Nothing there is fine.
+/// Removes whatever is at `path`, write-protected or not, however deep. Nothing there is fine.
 pub fn remove(path: &Path) -> io::Result<()> {
-    match remove_at(AT_FDCWD, path.as_os_str().as_bytes()) {
+    match remove_all(path) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
 }
 
-fn remove_at(above: BorrowedFd<'_>, name: &[u8]) -> nix::Result<()> {
-    match unlinkat(above, name, UnlinkatFlags::NoRemoveDir) {
-        Err(Errno::EISDIR | Errno::EPERM) => (),
-        Err(Errno::EACCES) => return Err(Errno::EACCES),
-        result => return result,
+fn remove_all(path: &Path) -> nix::Result<()> {
+    let path = path.as_os_str().as_bytes();
+    if remove_file(AT_FDCWD, path)? == Removed::Yes {
+        return Ok(());
+    }
+    let top = open_folder_for_change(AT_FDCWD, path)?;
+    let mut moved = 0;
+    loop {
+        let names = entries(&top)?;
+        if names.is_empty() {
+            return unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir);
+        }
+        for name in names {
+            remove_below(top.as_fd(), name.as_bytes(), MAX_DEPTH, &mut |above, name| {
+                moved += 1;
+                renameat(above, name, &top, format!(".zeval-removing-{moved}").as_str())
+            })?;
+        }
+    }
+}
+
+/// Removes `name`. Each level takes a descriptor and stack, so `too_deep` must get what is more than `levels` deep out of
+/// the way.
+fn remove_below(
+    above: BorrowedFd<'_>,
+    name: &[u8],
+    levels: usize,
+    too_deep: &mut impl FnMut(BorrowedFd<'_>, &[u8]) -> nix::Result<()>,
+) -> nix::Result<()> {
+    if remove_file(above, name)? == Removed::Yes {
+        return Ok(());
     }
     let folder = open_folder_for_change(above, name)?;
+    if levels == 0 {
+        drop(folder);
+        return too_deep(above, name);
+    }
     for entry in entries(&folder)? {
-        remove_at(folder.as_fd(), entry.as_bytes())?;
+        remove_below(folder.as_fd(), entry.as_bytes(), levels - 1, too_deep)?;
     }
     unlinkat(above, name, UnlinkatFlags::RemoveDir)
+}
+
+#[derive(PartialEq, Eq)]
+enum Removed {
+    Yes,
+    IsFolder,
+}
+
+fn remove_file(above: BorrowedFd<'_>, name: &[u8]) -> nix::Result<Removed> {
+    match unlinkat(above, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) => Ok(Removed::Yes),
+        Err(Errno::EISDIR | Errno::EPERM) => Ok(Removed::IsFolder),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Opens a folder and makes it one that we may read, enter and write.
@@ -83,17 +129,20 @@ fn entries(folder: &OwnedFd) -> nix::Result<Vec<CString>> {
 /// them, 0555; folders 0555; all belong to us and are dated one second after the epoch.
 ///
 /// The folder `path` itself stays writable until [`seal`]: only so can it be renamed.
-pub fn canonicalise(path: &Path) -> io::Result<Result<(), SpecialFile>> {
-    match canonicalise_at(AT_FDCWD, path.as_os_str().as_bytes(), Depth::Top) {
-        Ok(()) => Ok(Ok(())),
-        Err(Fault::Special) => Ok(Err(SpecialFile)),
-        Err(Fault::System(errno)) => Err(errno.into()),
-    }
+pub fn canonicalise(path: &Path) -> Result<(), Unfit> {
+    canonicalise_at(AT_FDCWD, path.as_os_str().as_bytes(), 0)
 }
 
-/// There is a socket, pipe or device in the tree.
-#[derive(Debug)]
-pub struct SpecialFile;
+/// Why a tree cannot be made fit for a store.
+#[derive(Debug, Error)]
+pub enum Unfit {
+    #[error("{0}")]
+    System(#[from] Errno),
+    #[error("it holds a socket, pipe or device, which a store cannot")]
+    SpecialFile,
+    #[error("its folders lie more than {MAX_DEPTH} deep within each other")]
+    TooDeep,
+}
 
 /// The last step for a path that has been renamed to its place.
 pub fn seal(path: &Path) -> io::Result<()> {
@@ -103,24 +152,10 @@ pub fn seal(path: &Path) -> io::Result<()> {
     Ok(utimensat(AT_FDCWD, path, &TIME, &TIME, UtimensatFlags::NoFollowSymlink)?)
 }
 
-#[derive(PartialEq, Eq)]
-enum Depth {
-    Top,
-    Below,
-}
-
-enum Fault {
-    System(Errno),
-    Special,
-}
-
-impl From<Errno> for Fault {
-    fn from(errno: Errno) -> Fault {
-        Fault::System(errno)
+fn canonicalise_at(above: BorrowedFd<'_>, name: &[u8], depth: usize) -> Result<(), Unfit> {
+    if depth > MAX_DEPTH {
+        return Err(Unfit::TooDeep);
     }
-}
-
-fn canonicalise_at(above: BorrowedFd<'_>, name: &[u8], depth: Depth) -> Result<(), Fault> {
     let status = fstatat(above, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
     take_ownership(above, name, &status)?;
     match SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits()) {
@@ -135,12 +170,12 @@ fn canonicalise_at(above: BorrowedFd<'_>, name: &[u8], depth: Depth) -> Result<(
         SFlag::S_IFDIR => {
             let folder = open_folder_for_change(above, name)?;
             for entry in entries(&folder)? {
-                canonicalise_at(folder.as_fd(), entry.as_bytes(), Depth::Below)?;
+                canonicalise_at(folder.as_fd(), entry.as_bytes(), depth + 1)?;
             }
-            let mode = if depth == Depth::Top { 0o755 } else { 0o555 };
+            let mode = if depth == 0 { 0o755 } else { 0o555 };
             fchmod(&folder, Mode::from_bits_truncate(mode))?;
         }
-        _ => return Err(Fault::Special),
+        _ => return Err(Unfit::SpecialFile),
     }
     Ok(utimensat(above, name, &TIME, &TIME, UtimensatFlags::NoFollowSymlink)?)
 }
@@ -173,7 +208,7 @@ mod tests {
         symlink(&outside, top.join("link")).unwrap();
         fs::set_permissions(top.join("a/b"), fs::Permissions::from_mode(0o000)).unwrap();
 
-        canonicalise(&top).unwrap().unwrap();
+        canonicalise(&top).unwrap();
         seal(&top).unwrap();
 
         let mode = |path: &Path| path.symlink_metadata().unwrap().mode() & 0o7777;
@@ -196,6 +231,22 @@ mod tests {
         let top = folder.path().join("top");
         fs::create_dir(&top).unwrap();
         nix::unistd::mkfifo(&top.join("pipe"), Mode::S_IRWXU).unwrap();
-        assert!(canonicalise(&top).unwrap().is_err());
+        assert!(matches!(canonicalise(&top), Err(Unfit::SpecialFile)));
+    }
+
+    #[test]
+    fn a_tree_of_any_depth_is_removed_and_not_accepted() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().join("top");
+        fs::create_dir(&top).unwrap();
+        let mut deepest = std::fs::File::open(&top).map(OwnedFd::from).unwrap();
+        for _ in 0..5000 {
+            nix::sys::stat::mkdirat(&deepest, "x", Mode::S_IRWXU).unwrap();
+            deepest = openat(&deepest, "x", OPEN_FOLDER, Mode::empty()).unwrap();
+        }
+        drop(deepest);
+        assert!(matches!(canonicalise(&top), Err(Unfit::TooDeep)));
+        remove(&top).unwrap();
+        assert!(!top.exists());
     }
 }

@@ -10,6 +10,7 @@ use zeval_builder::cancel::Cancellation;
 use zeval_builder::events::{Event, Observer, Silent};
 use zeval_builder::sandbox::End;
 use zeval_builder::schedule::{Builder, DrvOutput, RealiseError};
+use zeval_builder::store::Unfit;
 use zeval_model::derivation::downstream_placeholder;
 use zeval_model::{Algorithm, Derivation, Output, StorePath};
 
@@ -89,7 +90,7 @@ fn a_wrong_hash_shows_both() {
 
 fn a_pipe_in_the_output() {
     let error = failure(&Workshop::new(), input_addressed("x", &["mkdir $out", "fifo $out/pipe"]));
-    assert!(matches!(error, BuildError::SpecialFile { .. }), "{error}");
+    assert!(matches!(error, BuildError::Unfit { cause: Unfit::SpecialFile, .. }), "{error}");
 }
 
 fn another_machine() {
