@@ -5,6 +5,7 @@ pub mod builtin;
 pub mod cancel;
 pub mod events;
 pub mod fetch;
+pub mod pins;
 pub mod sandbox;
 pub mod schedule;
 pub mod store;
