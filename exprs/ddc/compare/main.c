@@ -73,6 +73,6 @@ int _start(int argc, char **argv, char **environment)
     if (!compared)
         FAIL("nothing to compare");
     write_file(variable("out"), found.data);
-    SAY(found.data);
+    sys_write(STDOUT, found.data, found.length);
     return 0;
 }
