@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use zeval_model::{Derivation, StorePath};
@@ -100,6 +100,7 @@ impl<'a> Builder<'a> {
         observer: &dyn Observer,
         cancellation: &Cancellation,
     ) -> Result<Vec<Built>, RealiseError> {
+        let started = Instant::now();
         let inner = cancellation.child();
         let realiser = Realiser {
             store: self.store,
@@ -112,7 +113,9 @@ impl<'a> Builder<'a> {
         work.add(wanted)?;
         work.run();
         let result = work.result(wanted, cancellation);
-        self.store.sync()?;
+        if started.elapsed() > WORTH_SYNCING {
+            self.store.sync()?;
+        }
         result
     }
 
@@ -143,6 +146,10 @@ impl Observer for Collector {
         }
     }
 }
+
+/// Work that took longer is brought to disk before it is called done. To sync may itself take seconds where others write
+/// much; less than this is sooner verified, should the power fail, than synced each time.
+const WORTH_SYNCING: Duration = Duration::from_secs(3);
 
 /// What a build is taken to last that was never seen.
 const DEFAULT_SECONDS: u64 = 1;
