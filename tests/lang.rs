@@ -1,0 +1,124 @@
+//! Runs every case in tests/lang and compares it with what C++ Nix said; see tests/lang/README.md.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// A case takes milliseconds; one that takes this long hangs.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What the folder of the cases is called in expectations.
+const FOLDER_NAME: &str = "/pwd";
+
+fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lang");
+    let mut files = Vec::new();
+    find_cases(&root, &mut files);
+    files.sort();
+    let trials = files.into_iter().map(|file| {
+        let name = file.strip_prefix(&root).unwrap_or(&file).with_extension("").display().to_string();
+        let root = root.clone();
+        Trial::test(name, move || run_case(&root, &file))
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+/// All `.zx` files below a folder, but for folders named `data`.
+fn find_cases(folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for path in entries.map(|entry| entry.expect("readable folder").path()) {
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "data") {
+            find_cases(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "zx") {
+            files.push(path);
+        }
+    }
+}
+
+fn run_case(root: &Path, file: &Path) -> Result<(), Failed> {
+    let must_fail = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("bad-"));
+    let expectation = file.with_extension(if must_fail { "err" } else { "exp" });
+    let expected = fs::read(&expectation)
+        .map_err(|error| format!("{}: {error}; see tests/lang/README.md", expectation.display()))?;
+    let expected = String::from_utf8_lossy(&expected);
+    let outcome = evaluate(file)?;
+    let actual = if must_fail { &outcome.errors } else { &outcome.output };
+    let actual = actual.replace(&root.display().to_string(), FOLDER_NAME);
+    let status = if must_fail { 1 } else { 0 };
+    let mut problems = String::new();
+    if outcome.status != Some(status) {
+        let shown = outcome.status.map_or("a signal".to_owned(), |status| status.to_string());
+        problems += &format!("exit status {shown}, not {status}\n");
+        if !must_fail {
+            problems += &outcome.errors;
+        }
+    }
+    if actual != expected {
+        problems += &difference(&expected, &actual);
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+}
+
+/// The expected lines with `-`, ours with `+`.
+fn difference(expected: &str, actual: &str) -> String {
+    let diff = similar::TextDiff::from_lines(expected, actual);
+    diff.unified_diff().header("Nix", "zeval").missing_newline_hint(false).to_string()
+}
+
+struct Outcome {
+    /// `None` if a signal ended it.
+    status: Option<i32>,
+    output: String,
+    errors: String,
+}
+
+fn evaluate(file: &Path) -> Result<Outcome, Failed> {
+    let flags = fs::read_to_string(file.with_extension("flags")).unwrap_or_default();
+    let flags: Vec<&str> = flags.lines().collect();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zeval"));
+    command.arg("nix-instantiate");
+    if !flags.contains(&"--parse") {
+        command.args(["--eval", "--strict"]);
+    }
+    let store = tempfile::tempdir()?;
+    command.args(flags).arg(file.file_name().expect("a file has a name"));
+    command.current_dir(file.parent().expect("a file is in a folder"));
+    command.env_clear().env("HOME", "/root").env("TERM", "dumb").env("ZEVAL_STORE", store.path());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let output = collect(child.stdout.take());
+    let errors = collect(child.stderr.take());
+    let deadline = Instant::now() + TIMEOUT;
+    let mut pause = Duration::from_millis(1);
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            return Err(format!("does not end within {} seconds", TIMEOUT.as_secs()).into());
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    };
+    let text = |thread: std::thread::JoinHandle<Vec<u8>>| {
+        String::from_utf8_lossy(&thread.join().unwrap_or_default()).into_owned()
+    };
+    Ok(Outcome { status: status.code(), output: text(output), errors: text(errors) })
+}
+
+/// Reads a pipe to its end in a thread of its own, so that the other pipe cannot fill up meanwhile.
+fn collect(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        bytes
+    })
+}
