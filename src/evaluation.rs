@@ -30,6 +30,21 @@ pub fn use_code_cache(settings: &mut Settings) {
     settings.code_cache = Some(CodeCache::new(folder.join("zeval/code"), &salt));
 }
 
+/// The search path: entries of the command line, then those of NIX_PATH.
+pub fn search_path(included: &[OsString]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let environment = std::env::var_os("NIX_PATH").map(|path| bytes(&path)).unwrap_or_default();
+    let included: Vec<Vec<u8>> = included.iter().map(|entry| bytes(entry)).collect();
+    let entries = included.iter().map(Vec::as_slice).chain(environment.split_str(":"));
+    entries.filter(|entry| !entry.is_empty()).map(search_entry).collect()
+}
+
+fn search_entry(entry: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    match entry.split_once_str("=") {
+        Some((prefix, path)) => (prefix.to_vec(), path.to_vec()),
+        None => (Vec::new(), entry.to_vec()),
+    }
+}
+
 /// What to evaluate.
 #[derive(Clone, Debug)]
 pub enum Input {

@@ -1,9 +1,14 @@
 //! The `zeval` command: parses arguments, shows progress and errors; what it does is in the libraries.
 
+mod cli;
+mod commands;
+mod diagnostic;
 mod evaluation;
 mod nix;
+mod progress;
+mod store;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, path::Path, process::ExitCode};
 
 /// Evaluation allocates much, from several threads, and frees little.
 #[global_allocator]
@@ -12,8 +17,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
-    let arguments: Vec<std::ffi::OsString> = arguments.collect();
-    let name = std::path::Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let arguments: Vec<OsString> = arguments.collect();
+    // The sandbox's first process is this program again: before anything else happens.
+    if arguments.first().is_some_and(|first| first == zeval_builder::sandbox::ENTRY) {
+        zeval_builder::sandbox::sandbox_main();
+    }
+    let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
     if nix::is_command(&name) {
         return nix::run(&name, &arguments);
     }
@@ -21,6 +30,6 @@ fn main() -> ExitCode {
         Some((first, rest)) if nix::is_command(&first.to_string_lossy()) => {
             nix::run(&first.to_string_lossy(), rest)
         }
-        _ => ExitCode::FAILURE,
+        _ => commands::run(),
     }
 }

@@ -16,7 +16,10 @@ pub fn render(error: &EvalError, show_trace: bool) -> String {
         for trace in error.traces.iter().rev().take(2) {
             blocks.push((format!("… {}", trace.text), trace.pos));
         }
-        blocks.push(("(stack trace truncated; use '--show-trace' to show the full, detailed trace)".into(), PosId::NONE));
+        blocks.push((
+            "(stack trace truncated; use '--show-trace' to show the full, detailed trace)".into(),
+            PosId::NONE,
+        ));
     }
     if blocks.is_empty() && !error.pos.is_some() {
         let _ = writeln!(out, " {}", error.message.replace('\n', "\n       "));
@@ -34,8 +37,12 @@ pub fn render(error: &EvalError, show_trace: bool) -> String {
 fn place(out: &mut String, pos: PosId) {
     let Some(place) = pos.place() else { return };
     let _ = writeln!(out, "       at {}:", print::position(pos));
-    let lines: Vec<String> =
-        place.source.text.split(|&byte| byte == b'\n').map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    let lines: Vec<String> = place
+        .source
+        .text
+        .split(|&byte| byte == b'\n')
+        .map(|line| String::from_utf8_lossy(line).into_owned())
+        .collect();
     let number = place.line;
     if number > 1 {
         let _ = writeln!(out, "       {:>5}| {}", number - 1, lines[number - 2]);

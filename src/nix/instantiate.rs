@@ -18,7 +18,7 @@ struct Options {
     inputs: Vec<Input>,
     attributes: Vec<String>,
     arguments: Vec<Argument>,
-    search_path: Vec<(Vec<u8>, Vec<u8>)>,
+    search_path: Vec<OsString>,
     features: Vec<String>,
     evaluate: bool,
     strict: bool,
@@ -78,7 +78,7 @@ fn parse(arguments: &[OsString]) -> Result<Options, String> {
             "--stats" => options.stats = true,
             "-E" | "--expr" => options.expression = true,
             "-A" | "--attr" => options.attributes.push(value(&text)?.to_string_lossy().into_owned()),
-            "-I" | "--include" => options.search_path.push(search_entry(&evaluation::bytes(&value(&text)?))),
+            "-I" | "--include" => options.search_path.push(value(&text)?),
             "--arg" | "--argstr" => {
                 let name = evaluation::bytes(&value(&text)?);
                 let given = evaluation::bytes(&value(&text)?);
@@ -141,23 +141,11 @@ fn inputs(files: Vec<OsString>, expressions: bool) -> Vec<Input> {
         .collect()
 }
 
-fn search_entry(entry: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    match entry.split_once_str("=") {
-        Some((prefix, path)) => (prefix.to_vec(), path.to_vec()),
-        None => (Vec::new(), entry.to_vec()),
-    }
-}
-
 fn settings(options: &Options) -> Settings {
-    let mut search_path = options.search_path.clone();
-    if let Some(path) = std::env::var_os("NIX_PATH") {
-        let path = evaluation::bytes(&path);
-        search_path.extend(path.split_str(":").filter(|entry| !entry.is_empty()).map(search_entry));
-    }
     let mut settings = Settings {
         pure: options.pure,
         restricted: options.restricted,
-        search_path,
+        search_path: evaluation::search_path(&options.search_path),
         show_trace: options.show_trace,
         home: std::env::var_os("HOME").map(Into::into),
         features: options.features.clone(),

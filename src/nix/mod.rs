@@ -5,6 +5,8 @@ mod instantiate;
 
 use std::{ffi::OsString, process::ExitCode};
 
+pub use errors::render as render_error;
+
 /// Whether a name is that of a command of Nix that this program stands in for.
 pub fn is_command(name: &str) -> bool {
     matches!(name, "nix-instantiate")

@@ -1,0 +1,199 @@
+//! The command line: what can be asked, and how it is explained.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Evaluates the Nix language and builds what it describes: without root, without a daemon, from one binary.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Args)]
+pub struct Global {
+    /// The folder that holds the store [default: /var/lib/zeval for root, else ~/.local/share/zeval]
+    #[arg(long, global = true, env = "ZEVAL_STORE", value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// Tell every call on the way to an error
+    #[arg(long, global = true)]
+    pub show_trace: bool,
+    /// How errors in expressions are shown
+    #[arg(long, global = true, value_enum, default_value_t = ErrorFormat::Zeval, value_name = "FORMAT")]
+    pub error_format: ErrorFormat,
+    /// How builds are shown [default: live on a terminal, else plain]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Show nothing but errors and results
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// How errors in expressions are shown.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ErrorFormat {
+    /// The place in your code, what was found, and a hint
+    Zeval,
+    /// As Nix prints them
+    Nix,
+}
+
+/// How builds are shown.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// What runs at the moment, redrawn in place
+    Live,
+    /// A line an event
+    Plain,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Build what an expression describes
+    Build(Build),
+    /// Evaluate an expression and print its value
+    Eval(Eval),
+    /// Write the derivations of an expression and print their paths
+    Instantiate(Instantiate),
+    /// Print the log of a build
+    Log(Log),
+    /// Compare built outputs with the hashes recorded beside an expression
+    Verify(Verify),
+}
+
+/// What to evaluate.
+#[derive(Args, Clone)]
+pub struct Source {
+    /// The file or folder with the expression [default: the current folder's default.zx or default.nix]
+    #[arg(value_name = "FILE")]
+    pub file: Option<OsString>,
+    /// Evaluate this text instead of a file
+    #[arg(long, short = 'E', value_name = "TEXT", conflicts_with = "file")]
+    pub expr: Option<OsString>,
+    /// Take this attribute of it (a path like a.b; may be given several times)
+    #[arg(long = "attr", short = 'A', value_name = "PATH")]
+    pub attributes: Vec<String>,
+    /// Give an argument of the function an expression as its value
+    #[arg(long = "arg", num_args = 2, value_names = ["NAME", "EXPR"], action = clap::ArgAction::Append)]
+    pub arg: Vec<OsString>,
+    /// Give an argument of the function a string as its value
+    #[arg(long = "argstr", num_args = 2, value_names = ["NAME", "STRING"], action = clap::ArgAction::Append)]
+    pub argstr: Vec<OsString>,
+    /// Look <NAME> up there (PATH or NAME=PATH)
+    #[arg(short = 'I', long = "include", value_name = "ENTRY")]
+    pub include: Vec<OsString>,
+    /// Refuse what is not pinned: files outside of the store, the environment, the time
+    #[arg(long)]
+    pub pure_eval: bool,
+    /// Turn further experimental features of the language on
+    #[arg(long, value_name = "FEATURES")]
+    pub extra_experimental_features: Option<String>,
+}
+
+/// `zeval build`
+#[derive(Args)]
+pub struct Build {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub options: BuildFlags,
+    /// Where the links to the results go [default: ./result, and ./result-NAME for the members of a set]
+    #[arg(long, short, value_name = "LINK")]
+    pub out_link: Option<PathBuf>,
+    /// Make no links to the results
+    #[arg(long)]
+    pub no_link: bool,
+    /// Print what would be built, and build nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Build again what is built already, and compare bit for bit
+    #[arg(long)]
+    pub check: bool,
+    /// Print the results as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to build.
+#[derive(Args, Clone)]
+pub struct BuildFlags {
+    /// Builds at the same time [default: the number of cores]
+    #[arg(long, short = 'j', value_name = "N")]
+    pub max_jobs: Option<usize>,
+    /// Cores that one build may use [default: all]
+    #[arg(long, value_name = "N")]
+    pub cores: Option<usize>,
+    /// Go on with what does not depend on a failure
+    #[arg(long, short)]
+    pub keep_going: bool,
+    /// Keep the folder of a failed build
+    #[arg(long, short = 'K')]
+    pub keep_failed: bool,
+    /// Seconds that a build may take
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+    /// Seconds that a build may print nothing
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub max_silent_time: Option<Duration>,
+}
+
+fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse().map(Duration::from_secs)
+}
+
+/// `zeval eval`
+#[derive(Args)]
+pub struct Eval {
+    #[command(flatten)]
+    pub source: Source,
+    /// Print the value as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print a string without quotes and escapes
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
+    /// Evaluate all that the value holds
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// `zeval instantiate`
+#[derive(Args)]
+pub struct Instantiate {
+    #[command(flatten)]
+    pub source: Source,
+    /// Print the paths as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `zeval log`
+#[derive(Args)]
+pub struct Log {
+    /// A store path, a derivation, or a result link
+    pub path: PathBuf,
+}
+
+/// `zeval verify`
+#[derive(Args)]
+pub struct Verify {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub options: BuildFlags,
+    /// Write the hashes instead of comparing them
+    #[arg(long)]
+    pub record: bool,
+    /// The file that records the hashes [default: beside FILE, with .hashes.toml for its ending]
+    #[arg(long, value_name = "FILE")]
+    pub hashes: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}

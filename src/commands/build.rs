@@ -1,0 +1,106 @@
+//! `zeval build`: makes the outputs of derivations valid and links to them.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use zeval_builder::{
+    build::{BuildOptions, Check},
+    events::ActivityKind,
+    schedule::{Builder, Built, DrvOutput},
+    store::Store,
+};
+
+use super::{Context, Result, build_options, targets::Target};
+use crate::{cli::Build, diagnostic::Failed};
+
+/// Runs the command.
+pub fn run(context: &Context, arguments: &Build) -> Result<()> {
+    let store = context.store()?;
+    let options = build_options(&arguments.options);
+    let targets = context.targets(&arguments.source, &store, &options)?;
+    let wanted: Vec<DrvOutput> = targets.iter().map(|target| target.wanted.clone()).collect();
+    if arguments.dry_run {
+        return dry_run(context, &Builder::new(&store, options), &wanted, arguments.json);
+    }
+    let built =
+        Builder::new(&store, options.clone()).build(&wanted, &*context.observer, &context.cancellation)?;
+    if arguments.check {
+        check(context, &store, options, &wanted)?;
+    }
+    if !arguments.no_link {
+        link(&store, &targets, &built, arguments.out_link.as_deref())?;
+    }
+    print(&store, &targets, &built, arguments.json);
+    Ok(())
+}
+
+fn check(context: &Context, store: &Store, options: BuildOptions, wanted: &[DrvOutput]) -> Result<()> {
+    let again = BuildOptions { check: Check::Wanted, ..options };
+    Builder::new(store, again).build(wanted, &*context.observer, &context.cancellation)?;
+    if !context.global.quiet {
+        eprintln!("built again and compared: no difference");
+    }
+    Ok(())
+}
+
+fn dry_run(context: &Context, builder: &Builder<'_>, wanted: &[DrvOutput], json: bool) -> Result<()> {
+    let planned = builder.plan(wanted)?;
+    if json {
+        let planned: Vec<_> =
+            planned.iter().map(|planned| json!({ "drvPath": planned.drv.to_string() })).collect();
+        println!("{}", json!(planned));
+        return Ok(());
+    }
+    if planned.is_empty() && !context.global.quiet {
+        eprintln!("nothing to do: everything is there");
+    }
+    for (kind, verb) in
+        [(ActivityKind::Fetch, "fetch"), (ActivityKind::Unpack, "unpack"), (ActivityKind::Build, "build")]
+    {
+        for planned in planned.iter().filter(|planned| planned.kind == kind) {
+            println!("{verb} {}", planned.drv);
+        }
+    }
+    Ok(())
+}
+
+/// The names of the links: `result` for a single output, `result-NAME` for the members of a set, else numbered.
+fn link(store: &Store, targets: &[Target], built: &[Built], base: Option<&Path>) -> Result<()> {
+    let base = base.unwrap_or(Path::new("result"));
+    for (index, (target, built)) in targets.iter().zip(built).enumerate() {
+        let suffix = match (&target.attribute, targets.len()) {
+            (_, 1) if built.output == "out" => String::new(),
+            (_, 1) => format!("-{}", built.output),
+            (Some(attribute), _) => format!("-{attribute}"),
+            (None, _) if index == 0 => String::new(),
+            (None, _) => format!("-{}", index + 1),
+        };
+        let mut name = base.as_os_str().to_owned();
+        name.push(suffix.replace('/', "-"));
+        store.add_root(&PathBuf::from(name), &built.path).map_err(Failed::other)?;
+    }
+    Ok(())
+}
+
+fn print(store: &Store, targets: &[Target], built: &[Built], json: bool) {
+    if !json {
+        for built in built {
+            println!("{}", built.path);
+        }
+        return;
+    }
+    let results: Vec<_> = targets
+        .iter()
+        .zip(built)
+        .map(|(target, built)| {
+            json!({
+                "attribute": target.attribute,
+                "drvPath": built.drv.to_string(),
+                "output": built.output,
+                "path": built.path.to_string(),
+                "physicalPath": store.physical(&built.path),
+            })
+        })
+        .collect();
+    println!("{}", json!(results));
+}

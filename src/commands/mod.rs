@@ -1,0 +1,127 @@
+//! The commands of `zeval`, a file each, and what they have in common.
+
+mod build;
+mod eval;
+mod instantiate;
+mod log;
+mod targets;
+mod verify;
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use zeval_builder::{
+    build::BuildOptions, cancel::Cancellation, events::Observer, schedule::RealiseError, store::Store,
+};
+
+use crate::{
+    cli::{BuildFlags, Cli, Command, ErrorFormat, Global},
+    diagnostic::{Failed, report},
+    progress,
+};
+
+/// The exit status of an interrupted command, as shells have it for SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// What a command works with.
+pub struct Context {
+    pub global: Global,
+    pub observer: Arc<dyn Observer>,
+    pub cancellation: Cancellation,
+}
+
+type Result<T> = std::result::Result<T, Failed>;
+
+/// Parses the command line and does what it says.
+pub fn run() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let observer = progress::observer(&global);
+    let context = Context { global, observer, cancellation: Cancellation::new() };
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // A second signal ends the process at once: the store is safe at any moment.
+        let flag = context.cancellation.flag();
+        let armed = signal_hook::flag::register_conditional_shutdown(
+            signal,
+            i32::from(INTERRUPTED),
+            Arc::clone(&flag),
+        );
+        if let Err(error) = armed.and_then(|_| signal_hook::flag::register(signal, flag)) {
+            eprintln!("warning: signals cannot be handled: {error}");
+        }
+    }
+    let result = match command {
+        Command::Build(arguments) => build::run(&context, &arguments),
+        Command::Eval(arguments) => eval::run(&context, &arguments),
+        Command::Instantiate(arguments) => instantiate::run(&context, &arguments),
+        Command::Log(arguments) => log::run(&context, &arguments),
+        Command::Verify(arguments) => verify::run(&context, &arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => context.tell(&failed),
+    }
+}
+
+impl Context {
+    /// Opens the store.
+    pub fn store(&self) -> Result<Arc<Store>> {
+        let folder = self.global.store.clone().or_else(crate::store::default_folder);
+        let Some(folder) = folder else {
+            return Err(Failed::other(
+                "no folder for the store is known: set HOME, ZEVAL_STORE, or give --store DIR",
+            ));
+        };
+        Ok(Arc::new(Store::open(&folder).map_err(Failed::other)?))
+    }
+
+    fn tell(&self, failed: &Failed) -> ExitCode {
+        match failed {
+            Failed::Evaluation(error) => {
+                let text = match self.global.error_format {
+                    ErrorFormat::Zeval => report(error, self.global.show_trace),
+                    ErrorFormat::Nix => crate::nix::render_error(error, self.global.show_trace),
+                };
+                eprint!("{text}");
+                ExitCode::from(error.status as u8)
+            }
+            Failed::Other(text) => {
+                eprintln!("error: {text}");
+                ExitCode::FAILURE
+            }
+            Failed::Cancelled => {
+                eprintln!("interrupted; what was finished is kept, the next run goes on from there");
+                ExitCode::from(INTERRUPTED)
+            }
+        }
+    }
+}
+
+impl From<RealiseError> for Failed {
+    fn from(error: RealiseError) -> Failed {
+        let mut text = error.to_string();
+        match &error {
+            RealiseError::Cancelled => return Failed::Cancelled,
+            RealiseError::Failed { failures, .. } => {
+                for failure in failures.iter().filter(|failure| failure.log.is_some()) {
+                    text.push_str(&format!("\nthe whole log: zeval log {}", failure.drv));
+                }
+            }
+            _ => {}
+        }
+        Failed::Other(text)
+    }
+}
+
+/// The builder's options that the flags stand for.
+pub fn build_options(flags: &BuildFlags) -> BuildOptions {
+    let default = BuildOptions::default();
+    BuildOptions {
+        jobs: flags.max_jobs.unwrap_or(default.jobs).max(1),
+        cores: flags.cores.filter(|&cores| cores > 0).unwrap_or(default.cores),
+        keep_going: flags.keep_going,
+        keep_failed: flags.keep_failed,
+        timeout: flags.timeout,
+        max_silent_time: flags.max_silent_time,
+        ..default
+    }
+}

@@ -1,0 +1,196 @@
+//! From expressions to the derivations that they stand for.
+
+use std::{ffi::OsString, path::PathBuf, sync::Arc};
+
+use zeval_builder::{build::BuildOptions, schedule::DrvOutput, store::Store};
+use zeval_evaluator::{
+    EvalError, Evaluator, Failure, Session, Settings, Symbol, Value, View, position::PosId, with_large_stack,
+};
+use zeval_model::StorePath;
+
+use super::{Context, Result};
+use crate::{
+    cli::Source,
+    diagnostic::Failed,
+    evaluation::{self, Argument, ArgumentValue, Input},
+    store::EvaluationStore,
+};
+
+/// Features of the language that are on for our own commands: none changes what an expression without it means.
+const FEATURES: [&str; 5] =
+    ["ca-derivations", "blake3-hashes", "flakes", "fetch-tree", "dynamic-derivations"];
+
+/// A derivation's output that was asked for.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The attribute it was found at, if it was found in a set.
+    pub attribute: Option<String>,
+    /// The output.
+    pub wanted: DrvOutput,
+}
+
+impl Source {
+    fn input(&self) -> Input {
+        match (&self.expr, &self.file) {
+            (Some(text), _) => Input::Expression(evaluation::bytes(text)),
+            (None, Some(file)) if file == "-" => Input::Stdin,
+            (None, Some(file)) => Input::File(file.clone()),
+            (None, None) => Input::File(OsString::from(".")),
+        }
+    }
+
+    fn arguments(&self) -> Vec<Argument> {
+        let pairs = |flags: &[OsString], make: fn(Vec<u8>) -> ArgumentValue| -> Vec<Argument> {
+            let pair = |pair: &[OsString]| Argument {
+                name: evaluation::bytes(&pair[0]),
+                value: make(evaluation::bytes(&pair[1])),
+            };
+            flags.chunks_exact(2).map(pair).collect()
+        };
+        [pairs(&self.arg, ArgumentValue::Expression), pairs(&self.argstr, ArgumentValue::String)].concat()
+    }
+
+    fn settings(&self, show_trace: bool) -> Settings {
+        let extra = self.extra_experimental_features.iter().flat_map(|features| features.split_whitespace());
+        let mut settings = Settings {
+            pure: self.pure_eval,
+            search_path: evaluation::search_path(&self.include),
+            show_trace,
+            home: std::env::var_os("HOME").map(PathBuf::from),
+            features: FEATURES.into_iter().chain(extra).map(str::to_owned).collect(),
+            ..Settings::default()
+        };
+        evaluation::use_code_cache(&mut settings);
+        settings
+    }
+}
+
+impl Context {
+    /// Evaluates a source and does something with each value that its attribute paths select.
+    pub fn evaluate<T: Send>(
+        &self,
+        source: &Source,
+        store: &Arc<Store>,
+        options: &BuildOptions,
+        then: impl Fn(&mut Evaluator, Value, &[(Symbol, Value)]) -> std::result::Result<T, Failure> + Send + Sync,
+    ) -> Result<Vec<T>> {
+        let store = Arc::new(EvaluationStore::new(
+            Arc::clone(store),
+            options.clone(),
+            Arc::clone(&self.observer),
+            self.cancellation.clone(),
+        ));
+        let session = Session::new(source.settings(self.global.show_trace), store.clone());
+        let results = with_large_stack(|| {
+            let mut evaluator = Evaluator::new(session);
+            let root = evaluation::evaluate(&mut evaluator, &source.input())?;
+            let given = evaluation::arguments(&mut evaluator, &source.arguments())?;
+            let whole = [String::new()];
+            let paths = if source.attributes.is_empty() { &whole[..] } else { &source.attributes };
+            let mut results = Vec::with_capacity(paths.len());
+            for path in paths {
+                let value = evaluation::select(&mut evaluator, root, path, &given)?;
+                results.push(then(&mut evaluator, value, &given)?);
+            }
+            Ok::<_, Failure>(results)
+        });
+        let results = results
+            .map_err(|error| Failed::other(format!("cannot start a thread to evaluate on: {error}")))?;
+        store.flush().map_err(Failed::other)?;
+        Ok(results?)
+    }
+
+    /// The derivations that a source stands for, written to the store.
+    pub fn targets(
+        &self,
+        source: &Source,
+        store: &Arc<Store>,
+        options: &BuildOptions,
+    ) -> Result<Vec<Target>> {
+        let found = self.evaluate(source, store, options, |evaluator, value, given| {
+            let mut targets = Vec::new();
+            collect(evaluator, value, given, None, &mut targets)?;
+            Ok(targets)
+        })?;
+        let targets: Vec<Target> = found.into_iter().flatten().collect();
+        if targets.is_empty() {
+            return Err(Failed::other("the expression holds no derivation: nothing to do"));
+        }
+        Ok(targets)
+    }
+}
+
+/// A derivation, or the derivations in a set or list; a set inside a set counts if it says `recurseForDerivations`.
+fn collect(
+    evaluator: &mut Evaluator,
+    value: Value,
+    given: &[(Symbol, Value)],
+    attribute: Option<&str>,
+    targets: &mut Vec<Target>,
+) -> std::result::Result<(), Failure> {
+    let value = evaluation::auto_call(evaluator, value, given)?;
+    match value.view() {
+        View::Attrs(attrs) if evaluator.is_derivation(attrs)? => {
+            targets
+                .push(Target { attribute: attribute.map(str::to_owned), wanted: output(evaluator, value)? });
+        }
+        View::Attrs(attrs) => {
+            for (name, slot) in attrs.flatten(&mut evaluator.heap).sorted() {
+                let member = evaluator.force_slot(slot)?;
+                if is_wanted(evaluator, member)? {
+                    let name = name.text().to_string();
+                    let name = attribute.map_or(name.clone(), |outer| format!("{outer}.{name}"));
+                    collect(evaluator, member, given, Some(&name), targets)?;
+                }
+            }
+        }
+        View::List(list) => {
+            for element in list.iter() {
+                collect(evaluator, element, given, attribute, targets)?;
+            }
+        }
+        _ => {
+            let found = zeval_evaluator::eval::expect::show_type(value);
+            let message =
+                format!("expected a derivation, or a set or list of derivations, but found {found}");
+            return Err(EvalError::wrong_type(PosId::NONE, message));
+        }
+    }
+    Ok(())
+}
+
+fn is_wanted(evaluator: &mut Evaluator, member: Value) -> std::result::Result<bool, Failure> {
+    let Some(attrs) = member.as_attrs() else { return Ok(false) };
+    if evaluator.is_derivation(attrs)? {
+        return Ok(true);
+    }
+    match attrs.get(Symbol::intern(b"recurseForDerivations")) {
+        Some(value) => evaluator.expect_bool(value, PosId::NONE, "while evaluating 'recurseForDerivations'"),
+        None => Ok(false),
+    }
+}
+
+fn output(evaluator: &mut Evaluator, derivation: Value) -> std::result::Result<DrvOutput, Failure> {
+    let attrs = evaluator.expect_attrs(derivation, PosId::NONE, "")?;
+    let path = attrs.get(Symbol::intern(b"drvPath")).unwrap_or(Value::NULL);
+    let path = evaluator.expect_string(
+        path,
+        PosId::NONE,
+        "while evaluating the 'drvPath' attribute of a derivation",
+    )?;
+    let path = String::from_utf8_lossy(path.bytes()).into_owned();
+    let drv = StorePath::from_absolute(&path)
+        .map_err(|error| EvalError::eval(PosId::NONE, format!("'{path}' is not a derivation: {error}")))?;
+    let output = match attrs.get(Symbol::intern(b"outputName")) {
+        Some(name) => {
+            let name = evaluator.expect_string(
+                name,
+                PosId::NONE,
+                "while evaluating the output name of a derivation",
+            )?;
+            String::from_utf8_lossy(name.bytes()).into_owned()
+        }
+        None => "out".to_owned(),
+    };
+    Ok(DrvOutput { drv, output })
+}

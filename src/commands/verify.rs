@@ -1,0 +1,104 @@
+//! `zeval verify`: compares what is built with the hashes recorded in the tree.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use zeval_builder::schedule::{Builder, DrvOutput};
+use zeval_model::{Algorithm, ingest::hash_nar_of_path};
+
+use super::{Context, Result, build_options};
+use crate::{cli::Verify, diagnostic::Failed};
+
+/// What is recorded of an output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Recorded {
+    /// The store path.
+    path: String,
+    /// SHA-256 of its NAR, as SRI.
+    nar_hash: String,
+}
+
+type Hashes = BTreeMap<String, Recorded>;
+
+/// Runs the command: builds what is missing, hashes what is there anew, and compares.
+pub fn run(context: &Context, arguments: &Verify) -> Result<()> {
+    let file = hashes_file(arguments)?;
+    let found = found(context, arguments)?;
+    if arguments.record {
+        return record(&file, &found);
+    }
+    let text = fs::read_to_string(&file).map_err(|error| {
+        Failed::other(format!("cannot read '{}': {error}; `zeval verify --record` writes it", file.display()))
+    })?;
+    let recorded: Hashes =
+        toml::from_str(&text).map_err(|error| Failed::other(format!("{}: {error}", file.display())))?;
+    compare(&recorded, &found, arguments)
+}
+
+fn hashes_file(arguments: &Verify) -> Result<PathBuf> {
+    match (&arguments.hashes, &arguments.source.file) {
+        (Some(file), _) => Ok(file.clone()),
+        (None, Some(file)) => Ok(Path::new(file).with_extension("hashes.toml")),
+        (None, None) => Err(Failed::other("say with --hashes which file records the hashes")),
+    }
+}
+
+fn found(context: &Context, arguments: &Verify) -> Result<Hashes> {
+    let store = context.store()?;
+    let options = build_options(&arguments.options);
+    let targets = context.targets(&arguments.source, &store, &options)?;
+    let wanted: Vec<DrvOutput> = targets.iter().map(|target| target.wanted.clone()).collect();
+    let built = Builder::new(&store, options).build(&wanted, &*context.observer, &context.cancellation)?;
+    let mut found = Hashes::new();
+    for (target, built) in targets.iter().zip(built) {
+        let (hash, _) =
+            hash_nar_of_path(&store.physical(&built.path), Algorithm::Sha256).map_err(Failed::other)?;
+        let name = target.attribute.clone().unwrap_or(built.output);
+        found.insert(name, Recorded { path: built.path.to_string(), nar_hash: hash.to_sri() });
+    }
+    Ok(found)
+}
+
+fn record(file: &Path, found: &Hashes) -> Result<()> {
+    let text = toml::to_string(found).map_err(Failed::other)?;
+    fs::write(file, text)
+        .map_err(|error| Failed::other(format!("cannot write '{}': {error}", file.display())))?;
+    eprintln!("recorded {} hashes in {}", found.len(), file.display());
+    Ok(())
+}
+
+fn compare(recorded: &Hashes, found: &Hashes, arguments: &Verify) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (name, found) in found {
+        match recorded.get(name) {
+            Some(recorded) if recorded == found => {}
+            Some(recorded) => wrong.push(format!(
+                "{name}:\n  recorded: {} {}\n  found:    {} {}",
+                recorded.nar_hash, recorded.path, found.nar_hash, found.path
+            )),
+            None => wrong.push(format!("{name}: not recorded; found {} {}", found.nar_hash, found.path)),
+        }
+    }
+    let partial = !arguments.source.attributes.is_empty();
+    for name in recorded.keys().filter(|name| !partial && !found.contains_key(*name)) {
+        wrong.push(format!("{name}: recorded, but the expression has no such output"));
+    }
+    if arguments.json {
+        println!("{}", json!({ "compared": found.len(), "differences": wrong }));
+    }
+    if !wrong.is_empty() {
+        return Err(Failed::other(format!("the outputs are not those recorded:\n{}", wrong.join("\n"))));
+    }
+    if !arguments.json {
+        for (name, found) in found {
+            println!("{name}: {} as recorded", found.nar_hash);
+        }
+    }
+    Ok(())
+}

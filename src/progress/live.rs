@@ -1,0 +1,158 @@
+//! What runs at the moment, redrawn in place, with what is done and left below.
+
+use std::{collections::HashMap, sync::Mutex, time::Duration};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use zeval_builder::events::{ActivityId, ActivityKind, Event, Observer, Outcome};
+
+const REDRAW: Duration = Duration::from_millis(120);
+
+/// Draws on standard error.
+pub struct Live {
+    screen: MultiProgress,
+    summary: ProgressBar,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: HashMap<ActivityId, Activity>,
+    planned: usize,
+    done: usize,
+    failed: usize,
+}
+
+struct Activity {
+    bar: ProgressBar,
+    kind: ActivityKind,
+    name: String,
+    phase: String,
+}
+
+impl Live {
+    /// An empty screen.
+    pub fn new() -> Live {
+        let screen = MultiProgress::new();
+        let summary = screen.add(ProgressBar::new_spinner());
+        summary.set_style(style("{msg} [{elapsed}]"));
+        Live { screen, summary, state: Mutex::default() }
+    }
+
+    fn start(&self, state: &mut State, id: ActivityId, name: String, kind: ActivityKind) {
+        let bar = self.screen.insert_before(&self.summary, ProgressBar::new_spinner());
+        bar.set_style(style("{spinner} {prefix:.bold} {elapsed:>4} {wide_msg}"));
+        bar.set_prefix(name.clone());
+        bar.enable_steady_tick(REDRAW);
+        state.running.insert(id, Activity { bar, kind, name, phase: String::new() });
+        self.summary.enable_steady_tick(REDRAW);
+    }
+
+    fn finish(&self, state: &mut State, id: ActivityId, outcome: &Outcome, elapsed: Duration) {
+        let Some(activity) = state.running.remove(&id) else { return };
+        activity.bar.finish_and_clear();
+        let elapsed = super::seconds(elapsed);
+        match outcome {
+            Outcome::Built => {
+                state.done += 1;
+                let verb = match activity.kind {
+                    ActivityKind::Fetch => "fetched",
+                    ActivityKind::Unpack => "unpacked",
+                    ActivityKind::Build => "built",
+                };
+                let _ = self.screen.println(format!("✓ {verb} {} in {elapsed}", activity.name));
+            }
+            Outcome::AlreadyThere => state.done += 1,
+            Outcome::Failed => {
+                state.failed += 1;
+                let _ = self.screen.println(format!("✗ {} failed after {elapsed}", activity.name));
+            }
+            Outcome::Cancelled => {}
+        }
+    }
+
+    fn summarise(&self, state: &State) {
+        let running = state.running.len();
+        let waiting = state.planned.saturating_sub(state.done + state.failed + running);
+        let mut text = format!("{running} running, {waiting} waiting, {} done", state.done);
+        if state.failed > 0 {
+            text.push_str(&format!(", {} failed", state.failed));
+        }
+        self.summary.set_message(text);
+        if running == 0 && waiting == 0 {
+            self.summary.finish_and_clear();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+impl Observer for Live {
+    fn event(&self, event: Event) {
+        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match event {
+            Event::Planned(planned) => state.planned += planned.len(),
+            Event::Dropped { .. } => state.planned = state.planned.saturating_sub(1),
+            Event::Started { id, name, kind, .. } => self.start(&mut state, id, name, kind),
+            Event::Finished { id, outcome, elapsed } => self.finish(&mut state, id, &outcome, elapsed),
+            Event::WaitingForLock { id, path } => {
+                if let Some(activity) = state.running.get(&id) {
+                    activity.bar.set_message(format!("waits for another process that makes {path}"));
+                }
+                return;
+            }
+            Event::Phase { id, phase } => {
+                if let Some(activity) = state.running.get_mut(&id) {
+                    activity.bar.set_message(phase.clone());
+                    activity.phase = phase;
+                }
+                return;
+            }
+            Event::LogLine { id, line } => {
+                if let Some(activity) = state.running.get(&id) {
+                    let separator = if activity.phase.is_empty() { "" } else { ": " };
+                    activity.bar.set_message(format!("{}{separator}{line}", activity.phase));
+                }
+                return;
+            }
+            Event::FetchStarted { id, url, total } => {
+                if let Some(activity) = state.running.get(&id) {
+                    match total {
+                        Some(total) => {
+                            activity.bar.set_style(style(
+                                "{spinner} {prefix:.bold} {elapsed:>4} {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}",
+                            ));
+                            activity.bar.set_length(total);
+                        }
+                        None => activity.bar.set_style(style(
+                            "{spinner} {prefix:.bold} {elapsed:>4} {bytes} {bytes_per_sec} {wide_msg}",
+                        )),
+                    }
+                    activity.bar.set_message(url);
+                }
+                return;
+            }
+            Event::FetchProgress { id, bytes } => {
+                if let Some(activity) = state.running.get(&id) {
+                    activity.bar.set_position(bytes);
+                }
+                return;
+            }
+            Event::FetchFinished { url, error: Some(error), .. } => {
+                let _ = self.screen.println(format!("  {url} failed: {error}"));
+                return;
+            }
+            Event::FetchFinished { .. } => return,
+            Event::Warning { text } => {
+                let _ = self.screen.println(format!("warning: {text}"));
+                return;
+            }
+            Event::Kept { path, .. } => {
+                let _ = self.screen.println(format!("kept for you to look at: {}", path.display()));
+                return;
+            }
+        }
+        self.summarise(&state);
+    }
+}

@@ -1,0 +1,33 @@
+//! What a person sees of a build: a live view on a terminal, else a line an event.
+
+mod live;
+mod plain;
+
+use std::{io::IsTerminal, sync::Arc};
+
+use zeval_builder::events::{Observer, Silent};
+
+use crate::cli::{Global, LogFormat};
+
+/// The view that the user asked for, or that suits where the output goes.
+pub fn observer(global: &Global) -> Arc<dyn Observer> {
+    if global.quiet {
+        return Arc::new(Silent);
+    }
+    let format = global.log_format.unwrap_or(match std::io::stderr().is_terminal() {
+        true => LogFormat::Live,
+        false => LogFormat::Plain,
+    });
+    match format {
+        LogFormat::Live => Arc::new(live::Live::new()),
+        LogFormat::Plain => Arc::new(plain::Plain::new()),
+    }
+}
+
+/// Seconds, with a decimal while they are few.
+fn seconds(elapsed: std::time::Duration) -> String {
+    match elapsed.as_secs() {
+        0..=59 => format!("{:.1} s", elapsed.as_secs_f64()),
+        long => format!("{} min {} s", long / 60, long % 60),
+    }
+}

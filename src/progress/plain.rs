@@ -1,0 +1,72 @@
+//! A line an event, for logs and pipes.
+
+use std::{collections::HashMap, sync::Mutex, time::Instant};
+
+use zeval_builder::events::{ActivityId, ActivityKind, Event, Observer, Outcome};
+
+/// Prints to standard error.
+pub struct Plain {
+    start: Instant,
+    names: Mutex<HashMap<ActivityId, String>>,
+}
+
+impl Plain {
+    /// A view whose clock starts now.
+    pub fn new() -> Plain {
+        Plain { start: Instant::now(), names: Mutex::default() }
+    }
+
+    fn line(&self, text: &str) {
+        eprintln!("[{:7.1}] {text}", self.start.elapsed().as_secs_f64());
+    }
+
+    fn name(&self, id: ActivityId) -> String {
+        let names = self.names.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        names.get(&id).cloned().unwrap_or_default()
+    }
+}
+
+impl Observer for Plain {
+    fn event(&self, event: Event) {
+        match event {
+            Event::Planned(planned) if !planned.is_empty() => {
+                let count = |kind| planned.iter().filter(|planned| planned.kind == kind).count();
+                self.line(&format!(
+                    "to do: {} to fetch, {} to unpack, {} to build",
+                    count(ActivityKind::Fetch),
+                    count(ActivityKind::Unpack),
+                    count(ActivityKind::Build)
+                ));
+            }
+            Event::Started { id, name, kind, .. } => {
+                let verb = match kind {
+                    ActivityKind::Fetch => "fetching",
+                    ActivityKind::Unpack => "unpacking",
+                    ActivityKind::Build => "building",
+                };
+                self.line(&format!("{verb} {name}"));
+                self.names.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(id, name);
+            }
+            Event::WaitingForLock { id, path } => {
+                self.line(&format!("{}: waiting for another process that makes {path}", self.name(id)));
+            }
+            Event::Phase { id, phase } => self.line(&format!("{}: {phase}", self.name(id))),
+            Event::LogLine { id, line } => self.line(&format!("{}> {line}", self.name(id))),
+            Event::FetchFinished { id, url, error: Some(error) } => {
+                self.line(&format!("{}: {url} failed: {error}", self.name(id)));
+            }
+            Event::Finished { id, outcome, elapsed } => {
+                let how = match outcome {
+                    Outcome::Built => "done",
+                    Outcome::AlreadyThere => "there already",
+                    Outcome::Failed => "FAILED",
+                    Outcome::Cancelled => "cancelled",
+                };
+                self.line(&format!("{}: {how} after {}", self.name(id), super::seconds(elapsed)));
+            }
+            Event::Warning { text } => self.line(&format!("warning: {text}")),
+            Event::Kept { path, .. } => self.line(&format!("kept for you to look at: {}", path.display())),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The builder's store, as the evaluator sees it.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use zeval_builder::{
+    build::BuildOptions,
+    cancel::Cancellation,
+    events::Observer,
+    schedule::{Builder, DrvOutput},
+    store::Store,
+};
+use zeval_evaluator::{
+    store::{self as eval, Source, StoreError},
+    value::context::{Built, Derived},
+};
+use zeval_model::{
+    Derivation,
+    derivation::Instantiated,
+    store_path::{References, StorePath},
+};
+
+/// Where the store is unless the user says otherwise.
+pub fn default_folder() -> Option<PathBuf> {
+    if nix::unistd::Uid::effective().is_root() {
+        return Some(PathBuf::from("/var/lib/zeval"));
+    }
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = data.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")))?;
+    Some(data.join("zeval"))
+}
+
+/// The store with what an evaluation has made but not written yet.
+pub struct EvaluationStore {
+    /// The store.
+    pub store: Arc<Store>,
+    pending: Mutex<Pending>,
+    options: BuildOptions,
+    observer: Arc<dyn Observer>,
+    cancellation: Cancellation,
+}
+
+/// Derivations are written many at a time.
+#[derive(Default)]
+struct Pending {
+    order: Vec<Instantiated>,
+    by_path: HashMap<StorePath, usize>,
+}
+
+/// How many derivations wait at most.
+const BATCH: usize = 2048;
+
+impl EvaluationStore {
+    /// A view of `store`. What an import needs is built with `options`.
+    pub fn new(
+        store: Arc<Store>,
+        options: BuildOptions,
+        observer: Arc<dyn Observer>,
+        cancellation: Cancellation,
+    ) -> EvaluationStore {
+        EvaluationStore { store, pending: Mutex::default(), options, observer, cancellation }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the derivations that wait, in one transaction.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let mut pending = self.pending();
+        self.write(&mut pending)
+    }
+
+    fn write(&self, pending: &mut Pending) -> Result<(), StoreError> {
+        let waiting = std::mem::take(pending);
+        if waiting.order.is_empty() {
+            return Ok(());
+        }
+        Ok(self.store.write_derivations(&waiting.order)?)
+    }
+}
+
+impl eval::Store for EvaluationStore {
+    fn add_source<'f>(
+        &self,
+        source: &Source<'_>,
+        filter: &'f mut eval::Filter<'f>,
+    ) -> Result<StorePath, StoreError> {
+        Ok(self.store.add_path_filtered(source.name, source.path, source.method, source.algorithm, filter)?)
+    }
+
+    fn add_text(
+        &self,
+        name: &str,
+        contents: &[u8],
+        references: &References,
+    ) -> Result<StorePath, StoreError> {
+        Ok(self.store.add_text(name, contents, &references.others)?)
+    }
+
+    fn add_derivation(&self, _: &Derivation, instantiated: &Instantiated) -> Result<(), StoreError> {
+        let mut pending = self.pending();
+        if pending.by_path.contains_key(&instantiated.path) {
+            return Ok(());
+        }
+        let index = pending.order.len();
+        pending.by_path.insert(instantiated.path.clone(), index);
+        pending.order.push(instantiated.clone());
+        if pending.order.len() >= BATCH { self.write(&mut pending) } else { Ok(()) }
+    }
+
+    fn read_derivation(&self, path: &StorePath) -> Result<Derivation, StoreError> {
+        let pending = self.pending();
+        if let Some(&index) = pending.by_path.get(path) {
+            return Ok(Derivation::parse_aterm(&pending.order[index].aterm, path.derivation_name()?)?);
+        }
+        drop(pending);
+        Ok(self.store.derivation(path)?)
+    }
+
+    fn realise(&self, wanted: &[&Built]) -> Result<Vec<StorePath>, StoreError> {
+        self.flush()?;
+        let mut outputs = Vec::with_capacity(wanted.len());
+        for built in wanted {
+            let Derived::Opaque(drv) = &*built.derivation else {
+                return Err("outputs of derivations that are themselves built cannot be imported yet".into());
+            };
+            outputs.push(DrvOutput { drv: drv.clone(), output: built.output.clone() });
+        }
+        let builder = Builder::new(&self.store, self.options.clone());
+        let built = builder.build(&outputs, &*self.observer, &self.cancellation)?;
+        Ok(built.into_iter().map(|built| built.path).collect())
+    }
+
+    fn physical(&self, logical: &Path) -> PathBuf {
+        match logical.strip_prefix(zeval_model::STORE_DIR) {
+            Ok(below) => self.store.layout().store().join(below),
+            Err(_) => logical.to_owned(),
+        }
+    }
+
+    fn is_valid(&self, path: &StorePath) -> bool {
+        self.store.is_valid(path).unwrap_or(false)
+    }
+}
