@@ -35,15 +35,15 @@ pub struct Source<'a> {
 /// A store, as the evaluator needs it.
 pub trait Store: Send + Sync {
     /// Adds a file or folder, less what the filter leaves out.
-    fn add_source<'f>(&self, source: &Source<'_>, filter: &'f mut Filter<'f>) -> Result<StorePath, StoreError>;
+    fn add_source<'f>(
+        &self,
+        source: &Source<'_>,
+        filter: &'f mut Filter<'f>,
+    ) -> Result<StorePath, StoreError>;
 
     /// Adds a text file.
-    fn add_text(
-        &self,
-        name: &str,
-        contents: &[u8],
-        references: &References,
-    ) -> Result<StorePath, StoreError>;
+    fn add_text(&self, name: &str, contents: &[u8], references: &References)
+    -> Result<StorePath, StoreError>;
 
     /// Writes a derivation.
     fn add_derivation(&self, derivation: &Derivation, instantiated: &Instantiated) -> Result<(), StoreError>;
@@ -69,7 +69,11 @@ pub struct PathsOnly {
 }
 
 impl Store for PathsOnly {
-    fn add_source<'f>(&self, source: &Source<'_>, filter: &'f mut Filter<'f>) -> Result<StorePath, StoreError> {
+    fn add_source<'f>(
+        &self,
+        source: &Source<'_>,
+        filter: &'f mut Filter<'f>,
+    ) -> Result<StorePath, StoreError> {
         source_path(source, filter)
     }
 

@@ -118,7 +118,6 @@ pub fn count() -> u32 {
     TABLE.len.load(Ordering::Acquire)
 }
 
-
 macro_rules! known {
     ($($name:ident = $text:literal),* $(,)?) => {
         /// Names that the evaluator itself asks for.

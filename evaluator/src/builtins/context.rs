@@ -142,8 +142,8 @@ fn append_context(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resu
             let message = format!("context key '{shown}' is not a store path");
             return Err(EvalError::eval(pos, message));
         }
-        let path = StorePath::from_absolute(&shown)
-            .map_err(|error| EvalError::eval(pos, error.to_string()))?;
+        let path =
+            StorePath::from_absolute(&shown).map_err(|error| EvalError::eval(pos, error.to_string()))?;
         let doing = "while evaluating the value of a string context";
         let info = evaluator.expect_attrs(slot.get(), pos, doing)?;
         append_mentions(evaluator, &mut elements, &path, info, pos)?;
@@ -165,10 +165,15 @@ fn append_mentions(
         elements.push(ContextElement::Opaque(path.clone()));
     }
     if let Some(value) = info.get(known().outputs_all)
-        && evaluator.expect_bool(value, pos, "while evaluating the `allOutputs` attribute of a string context")?
+        && evaluator.expect_bool(
+            value,
+            pos,
+            "while evaluating the `allOutputs` attribute of a string context",
+        )?
     {
         if !path.is_derivation() {
-            let message = format!("tried to add all-outputs context of {path}, which is not a derivation, to a string");
+            let message =
+                format!("tried to add all-outputs context of {path}, which is not a derivation, to a string");
             return Err(EvalError::eval(pos, message));
         }
         elements.push(ContextElement::DrvDeep(path.clone()));
@@ -177,8 +182,9 @@ fn append_mentions(
         let doing = "while evaluating the `outputs` attribute of a string context";
         let outputs = evaluator.expect_list(value, pos, doing)?;
         if !outputs.is_empty() && !path.is_derivation() {
-            let message =
-                format!("tried to add derivation output context of {path}, which is not a derivation, to a string");
+            let message = format!(
+                "tried to add derivation output context of {path}, which is not a derivation, to a string"
+            );
             return Err(EvalError::eval(pos, message));
         }
         for output in outputs.iter() {

@@ -102,14 +102,12 @@ fn derivation_strict(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> R
     })
 }
 
-fn instantiate(
-    evaluator: &mut Evaluator,
-    attrs: &'static Attrs,
-    name: String,
-    pos: PosId,
-) -> Result<Value> {
+fn instantiate(evaluator: &mut Evaluator, attrs: &'static Attrs, name: String, pos: PosId) -> Result<Value> {
     zeval_model::store_path::check_name(&name).map_err(|error| {
-        EvalError::eval(pos, format!("invalid derivation name: {error}. Please pass a different '{}'.", "name"))
+        EvalError::eval(
+            pos,
+            format!("invalid derivation name: {error}. Please pass a different '{}'.", "name"),
+        )
     })?;
     let mut given = Attributes::read(evaluator, attrs, name, pos)?;
     given.add_inputs(evaluator, pos)?;
@@ -215,7 +213,8 @@ impl Attributes {
         }
         let value = slot.get();
         if name == known().content_addressed {
-            let doing = "while evaluating the `__contentAddressed` attribute passed to builtins.derivationStrict";
+            let doing =
+                "while evaluating the `__contentAddressed` attribute passed to builtins.derivationStrict";
             if evaluator.expect_bool(value, pos, doing)? {
                 require_feature(evaluator, "ca-derivations", pos)?;
                 self.content_addressed = true;
@@ -232,8 +231,7 @@ impl Attributes {
             let doing = "while evaluating the `args` attribute passed to builtins.derivationStrict";
             for element in evaluator.expect_list(value, pos, doing)?.iter() {
                 let doing = "while evaluating an element of the argument list";
-                let text =
-                    evaluator.coerce(element, Coercion::ENVIRONMENT, &mut self.context, pos, doing)?;
+                let text = evaluator.coerce(element, Coercion::ENVIRONMENT, &mut self.context, pos, doing)?;
                 self.derivation.args.push(text.into());
             }
             return Ok(());
@@ -353,9 +351,7 @@ impl Attributes {
     /// The entry of the inputs for a derivation, which may be an output of another.
     fn input(&mut self, derived: &Derived) -> &mut InputOutputs {
         match derived {
-            Derived::Opaque(path) => {
-                self.derivation.input_derivations.entry(path.clone()).or_default()
-            }
+            Derived::Opaque(path) => self.derivation.input_derivations.entry(path.clone()).or_default(),
             Derived::Built(built) => {
                 self.input(&built.derivation).dynamic.entry(built.output.clone()).or_default()
             }
@@ -451,12 +447,7 @@ fn method(evaluator: &Evaluator, text: &[u8], pos: PosId) -> Result<ContentMetho
 }
 
 /// All that a derivation needs, with all outputs of the derivations among it: for strings that hold a `drvPath`.
-fn add_closure(
-    evaluator: &mut Evaluator,
-    into: &mut Derivation,
-    root: &StorePath,
-    pos: PosId,
-) -> Result<()> {
+fn add_closure(evaluator: &mut Evaluator, into: &mut Derivation, root: &StorePath, pos: PosId) -> Result<()> {
     let mut pending = vec![root.clone()];
     let mut seen = std::collections::BTreeSet::new();
     while let Some(path) = pending.pop() {
@@ -494,8 +485,10 @@ fn output_of(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
         [ContextElement::Built(built)] => Derived::Built(built.clone()),
         _ => {
             let shown = String::from_utf8_lossy(derivation.bytes());
-            let message =
-                format!("string '{shown}' has {} entries in its context. It should only have exactly one entry", elements.len());
+            let message = format!(
+                "string '{shown}' has {} entries in its context. It should only have exactly one entry",
+                elements.len()
+            );
             return Err(EvalError::eval(pos, message));
         }
     };

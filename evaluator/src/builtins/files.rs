@@ -3,7 +3,11 @@
 use std::os::unix::ffi::OsStrExt;
 
 use bstr::ByteSlice;
-use zeval_model::{Algorithm, ContentMethod, Hash, store_path::{References, StorePath}, tree::FileType};
+use zeval_model::{
+    Algorithm, ContentMethod, Hash,
+    store_path::{References, StorePath},
+    tree::FileType,
+};
 
 use super::Builtin;
 use crate::{
@@ -88,7 +92,7 @@ pub(super) fn realise_context(
 }
 
 fn import(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
-    let doing = "while evaluating the argument passed to builtins.import"; 
+    let doing = "while evaluating the argument passed to builtins.import";
     let path = realised_path(evaluator, args[0], pos, doing)?;
     if path.starts_with(b"/nix/store/") && path.ends_with(b".drv") {
         return import_derivation(evaluator, &path, pos);
@@ -126,7 +130,7 @@ fn import_derivation(evaluator: &mut Evaluator, path: &[u8], pos: PosId) -> Resu
 fn scoped_import(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let doing = "while evaluating the first argument passed to builtins.scopedImport";
     let scope = evaluator.expect_attrs(args[0], pos, doing)?;
-    let doing = "while evaluating the second argument passed to builtins.scopedImport"; 
+    let doing = "while evaluating the second argument passed to builtins.scopedImport";
     let path = realised_path(evaluator, args[1], pos, doing)?;
     let resolved = evaluator.resolve(&path, pos)?;
     let bindings: Vec<(Symbol, Value)> =
@@ -135,13 +139,14 @@ fn scoped_import(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resul
 }
 
 fn read_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
-    let doing = "while evaluating the first argument passed to builtins.readFile"; 
+    let doing = "while evaluating the first argument passed to builtins.readFile";
     let path = realised_path(evaluator, args[0], pos, doing)?;
     evaluator.session.check_access(&path, pos)?;
     let physical = evaluator.session.physical(&path);
     let text = std::fs::read(&physical).map_err(|error| read_failure(&path, &error, pos))?;
     if text.contains(&0) {
-        let message = format!("the contents of the file '{}' cannot be represented as a Nix string", path.as_bstr());
+        let message =
+            format!("the contents of the file '{}' cannot be represented as a Nix string", path.as_bstr());
         return Err(EvalError::eval(pos, message));
     }
     // A file of the store may mention what it refers to; only such references become context.
@@ -178,7 +183,7 @@ fn type_name(kind: std::fs::FileType) -> &'static str {
 }
 
 fn read_dir(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
-    let doing = "while evaluating the argument passed to builtins.readDir"; 
+    let doing = "while evaluating the argument passed to builtins.readDir";
     let path = realised_path(evaluator, args[0], pos, doing)?;
     evaluator.session.check_access(&path, pos)?;
     let physical = evaluator.session.physical(&path);
@@ -194,7 +199,7 @@ fn read_dir(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
 }
 
 fn read_file_type(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
-    let doing = "while evaluating the argument passed to builtins.readFileType"; 
+    let doing = "while evaluating the argument passed to builtins.readFileType";
     let path = realised_path(evaluator, args[0], pos, doing)?;
     evaluator.session.check_access(&path, pos)?;
     let metadata = evaluator
@@ -208,10 +213,9 @@ fn read_file_type(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resu
 fn path_exists(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let value = evaluator.force(args[0])?;
     // A string that ends in a slash asks for a folder.
-    let wants_folder = value
-        .as_string()
-        .is_some_and(|text| text.bytes().ends_with(b"/") || text.bytes().ends_with(b"/."));
-    let doing = "while evaluating the argument passed to builtins.pathExists"; 
+    let wants_folder =
+        value.as_string().is_some_and(|text| text.bytes().ends_with(b"/") || text.bytes().ends_with(b"/."));
+    let doing = "while evaluating the argument passed to builtins.pathExists";
     let path = realised_path(evaluator, value, pos, doing)?;
     if evaluator.session.check_access(&path, pos).is_err() {
         return Ok(Value::FALSE);
@@ -235,9 +239,11 @@ fn find_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
             }
             None => b"",
         };
-        let path = super::attrs::required(evaluator, attrs, known().path, pos, "in an element of the __nixPath")?;
+        let path =
+            super::attrs::required(evaluator, attrs, known().path, pos, "in an element of the __nixPath")?;
         let mut context = None;
-        let doing = "while evaluating the `path` attribute of an element of the list passed to builtins.findFile";
+        let doing =
+            "while evaluating the `path` attribute of an element of the list passed to builtins.findFile";
         let path = evaluator.coerce(path, Coercion::APPENDED, &mut context, pos, doing)?.to_vec();
         let path = realise_context(evaluator, context, path, pos)?;
         search_path.push((prefix, path));
@@ -278,8 +284,13 @@ fn below<'n>(name: &'n [u8], prefix: &[u8]) -> Option<&'n [u8]> {
 fn base_name_of(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let doing = "while evaluating the first argument passed to builtins.baseNameOf";
     let mut context = None;
-    let text =
-        evaluator.coerce(args[0], Coercion { canonical: false, ..Coercion::APPENDED }, &mut context, pos, doing)?;
+    let text = evaluator.coerce(
+        args[0],
+        Coercion { canonical: false, ..Coercion::APPENDED },
+        &mut context,
+        pos,
+        doing,
+    )?;
     let trimmed = text.strip_suffix(b"/").unwrap_or(text);
     let start = trimmed.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
     Ok(evaluator.heap.string_of(&trimmed[start..], context))
@@ -364,7 +375,10 @@ fn path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
         }
     }
     if wanted.path.is_empty() {
-        return Err(EvalError::eval(pos, "missing required 'path' attribute in the first argument to 'builtins.path'"));
+        return Err(EvalError::eval(
+            pos,
+            "missing required 'path' attribute in the first argument to 'builtins.path'",
+        ));
     }
     if wanted.name.is_empty() {
         wanted.name = file_name(&wanted.path);
@@ -391,15 +405,12 @@ fn add(evaluator: &mut Evaluator, wanted: &Addition, pos: PosId) -> Result<Value
     let session = evaluator.session.clone();
     session.check_access(&wanted.path, pos)?;
     let physical = session.physical(&wanted.path);
-    let source = Source {
-        path: &physical,
-        name: &wanted.name,
-        method: wanted.method,
-        algorithm: Algorithm::Sha256,
-    };
+    let source =
+        Source { path: &physical, name: &wanted.name, method: wanted.method, algorithm: Algorithm::Sha256 };
     if let Some(expected) = &wanted.expected {
-        let path = zeval_model::store_path::content_path(wanted.method, expected, &wanted.name, &References::none())
-            .map_err(|error| EvalError::eval(pos, error.to_string()))?;
+        let path =
+            zeval_model::store_path::content_path(wanted.method, expected, &wanted.name, &References::none())
+                .map_err(|error| EvalError::eval(pos, error.to_string()))?;
         if session.store.is_valid(&path) {
             return Ok(store_path_value(evaluator, path));
         }
@@ -428,10 +439,14 @@ fn add(evaluator: &mut Evaluator, wanted: &Addition, pos: PosId) -> Result<Value
     }
     let added = added.map_err(|error| world(pos, error))?;
     if let Some(expected) = &wanted.expected {
-        let path = zeval_model::store_path::content_path(wanted.method, expected, &wanted.name, &References::none())
-            .map_err(|error| EvalError::eval(pos, error.to_string()))?;
+        let path =
+            zeval_model::store_path::content_path(wanted.method, expected, &wanted.name, &References::none())
+                .map_err(|error| EvalError::eval(pos, error.to_string()))?;
         if path != added {
-            let message = format!("store path mismatch in (possibly filtered) path added from '{}'", wanted.path.as_bstr());
+            let message = format!(
+                "store path mismatch in (possibly filtered) path added from '{}'",
+                wanted.path.as_bstr()
+            );
             return Err(EvalError::eval(pos, message));
         }
     }
@@ -511,7 +526,7 @@ fn hash_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
     let doing = "while evaluating the first argument passed to builtins.hashFile";
     let name = evaluator.expect_plain_string(args[0], pos, doing)?;
     let algorithm = super::strings::algorithm(evaluator, name, pos)?;
-    let doing = "while evaluating the second argument passed to builtins.hashFile"; 
+    let doing = "while evaluating the second argument passed to builtins.hashFile";
     let path = realised_path(evaluator, args[1], pos, doing)?;
     evaluator.session.check_access(&path, pos)?;
     let physical = evaluator.session.physical(&path);

@@ -55,8 +55,7 @@ fn filter(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value
     let context = "while evaluating the first argument passed to builtins.filter";
     let function = evaluator.expect_function(args[0], pos, context)?;
     let mut kept = Vec::with_capacity(list.len());
-    let context =
-        "while evaluating the return value of the filtering function passed to builtins.filter";
+    let context = "while evaluating the return value of the filtering function passed to builtins.filter";
     for element in list.iter() {
         let wanted = evaluator.apply(function, &[element], PosId::NONE)?;
         if evaluator.expect_bool(wanted, pos, context)? {
@@ -89,10 +88,8 @@ fn elem_at(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Valu
     match usize::try_from(index).ok().and_then(|index| list.slots().get(index)) {
         Some(slot) => evaluator.force_slot(slot),
         None => {
-            let message = format!(
-                "'builtins.elemAt' called with index {index} on a list of size {}",
-                list.len()
-            );
+            let message =
+                format!("'builtins.elemAt' called with index {index} on a list of size {}", list.len());
             Err(EvalError::eval(pos, message))
         }
     }
@@ -145,8 +142,7 @@ fn any_all(
     let function = evaluator.expect_function(args[0], pos, &context)?;
     let context = format!("while evaluating the second argument passed to builtins.{name}");
     let list = evaluator.expect_list(args[1], pos, &context)?;
-    let context =
-        format!("while evaluating the return value of the function passed to builtins.{name}");
+    let context = format!("while evaluating the return value of the function passed to builtins.{name}");
     for element in list.iter() {
         let value = evaluator.apply(function, &[element], pos)?;
         if evaluator.expect_bool(value, pos, &context)? == stop_at {
@@ -199,7 +195,12 @@ fn sort(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
             return false;
         }
         let result = if by_less_than {
-            evaluator.less_than(a, b, PosId::NONE, "while evaluating the ordering function passed to builtins.sort")
+            evaluator.less_than(
+                a,
+                b,
+                PosId::NONE,
+                "while evaluating the ordering function passed to builtins.sort",
+            )
         } else {
             let context = "while evaluating the return value of the sorting function passed to builtins.sort";
             evaluator

@@ -81,17 +81,34 @@ impl BuiltinId {
 
 fn all() -> impl Iterator<Item = (BuiltinId, &'static Builtin)> {
     GROUPS.iter().enumerate().flat_map(|(group, builtins)| {
-        builtins.iter().enumerate().map(move |(index, builtin)| {
-            (BuiltinId((group as u16) << GROUP_BITS | index as u16), builtin)
-        })
+        builtins
+            .iter()
+            .enumerate()
+            .map(move |(index, builtin)| (BuiltinId((group as u16) << GROUP_BITS | index as u16), builtin))
     })
 }
 
 /// Builtins that are in scope without `builtins.`; the others have a name with two underscores there.
 const TOP_LEVEL: &[&str] = &[
-    "abort", "baseNameOf", "break", "derivation", "derivationStrict", "dirOf", "fetchGit", "fetchMercurial",
-    "fetchTarball", "fetchTree", "fromTOML", "import", "isNull", "map", "placeholder", "removeAttrs",
-    "scopedImport", "throw", "toString",
+    "abort",
+    "baseNameOf",
+    "break",
+    "derivation",
+    "derivationStrict",
+    "dirOf",
+    "fetchGit",
+    "fetchMercurial",
+    "fetchTarball",
+    "fetchTree",
+    "fromTOML",
+    "import",
+    "isNull",
+    "map",
+    "placeholder",
+    "removeAttrs",
+    "scopedImport",
+    "throw",
+    "toString",
 ];
 
 /// The names that are always in scope.

@@ -104,7 +104,9 @@ pub(super) fn json_string(out: &mut Vec<u8>, text: &[u8]) {
             '\t' => out.extend_from_slice(b"\\t"),
             '\u{8}' => out.extend_from_slice(b"\\b"),
             '\u{c}' => out.extend_from_slice(b"\\f"),
-            control if control < ' ' => out.extend_from_slice(format!("\\u{:04x}", control as u32).as_bytes()),
+            control if control < ' ' => {
+                out.extend_from_slice(format!("\\u{:04x}", control as u32).as_bytes())
+            }
             other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
@@ -114,8 +116,9 @@ pub(super) fn json_string(out: &mut Vec<u8>, text: &[u8]) {
 fn from_json(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let doing = "while evaluating the first argument passed to builtins.fromJSON";
     let text = evaluator.expect_plain_string(args[0], pos, doing)?;
-    let parsed: serde_json::Value = serde_json::from_slice(text)
-        .map_err(|error| EvalError::eval(pos, error.to_string()).trace(pos, "while decoding a JSON string"))?;
+    let parsed: serde_json::Value = serde_json::from_slice(text).map_err(|error| {
+        EvalError::eval(pos, error.to_string()).trace(pos, "while decoding a JSON string")
+    })?;
     Ok(from_json_value(evaluator, &parsed))
 }
 
@@ -147,8 +150,8 @@ fn from_toml(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
     let doing = "while evaluating the argument passed to builtins.fromTOML";
     let text = evaluator.expect_plain_string(args[0], pos, doing)?;
     let text = text.to_str().map_err(|error| EvalError::eval(pos, error.to_string()))?;
-    let table: toml::Table = toml::from_str(text)
-        .map_err(|error| EvalError::eval(pos, format!("while parsing TOML: {error}")))?;
+    let table: toml::Table =
+        toml::from_str(text).map_err(|error| EvalError::eval(pos, format!("while parsing TOML: {error}")))?;
     from_toml_value(evaluator, &toml::Value::Table(table), pos)
 }
 

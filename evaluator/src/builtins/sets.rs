@@ -60,7 +60,8 @@ fn list_to_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resul
         let context = "in a {name=...; value=...;} pair";
         let name = super::attrs::required(evaluator, attrs, known().name, pos, context)?;
         let name_pos = attrs.position(known().name).unwrap_or_default();
-        let context = "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs";
+        let context =
+            "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs";
         let name = Symbol::intern(evaluator.expect_plain_string(name, name_pos, context)?);
         if seen.insert(name) {
             let context = "in a {name=...; value=...;} pair";
@@ -77,24 +78,25 @@ fn intersect_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Res
     let left = evaluator.expect_attrs(args[0], pos, context)?;
     let context = "while evaluating the second argument passed to builtins.intersectAttrs";
     let right = evaluator.expect_attrs(args[1], pos, context)?;
-    // The smaller set is walked, the larger one looked into; the values are those of the right one. 
+    // The smaller set is walked, the larger one looked into; the values are those of the right one.
     let left_flat = left.flatten(&mut evaluator.heap);
-    let entries: Vec<(Symbol, PosId, Value)> = if right.is_flat() && right.flat_slots().len() < left_flat.len() {
-        let flat = right.flatten(&mut evaluator.heap);
-        flat.iter()
-            .zip(flat.keys.positions())
-            .filter(|((name, _), _)| left.find(*name).is_some())
-            .map(|((name, slot), pos)| (name, *pos, slot.get().peek()))
-            .collect()
-    } else {
-        left_flat
-            .iter()
-            .filter_map(|(name, _)| {
-                let slot = right.find(name)?;
-                Some((name, right.position(name).unwrap_or_default(), slot.get().peek()))
-            })
-            .collect()
-    };
+    let entries: Vec<(Symbol, PosId, Value)> =
+        if right.is_flat() && right.flat_slots().len() < left_flat.len() {
+            let flat = right.flatten(&mut evaluator.heap);
+            flat.iter()
+                .zip(flat.keys.positions())
+                .filter(|((name, _), _)| left.find(*name).is_some())
+                .map(|((name, slot), pos)| (name, *pos, slot.get().peek()))
+                .collect()
+        } else {
+            left_flat
+                .iter()
+                .filter_map(|(name, _)| {
+                    let slot = right.find(name)?;
+                    Some((name, right.position(name).unwrap_or_default(), slot.get().peek()))
+                })
+                .collect()
+        };
     Ok(set(evaluator, &entries))
 }
 

@@ -80,12 +80,13 @@ fn substring(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
 }
 
 fn concat_strings_sep(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
-    let doing = "while evaluating the first argument (the separator string) passed to builtins.concatStringsSep";
-    let separator = evaluator.expect_string(args[0], pos, doing)?;
     let doing =
-        "while evaluating the second argument (the list of strings to concat) passed to builtins.concatStringsSep";
+        "while evaluating the first argument (the separator string) passed to builtins.concatStringsSep";
+    let separator = evaluator.expect_string(args[0], pos, doing)?;
+    let doing = "while evaluating the second argument (the list of strings to concat) passed to builtins.concatStringsSep";
     let list = evaluator.expect_list(args[1], pos, doing)?;
-    let doing = "while evaluating one element of the list of strings to concat passed to builtins.concatStringsSep";
+    let doing =
+        "while evaluating one element of the list of strings to concat passed to builtins.concatStringsSep";
     let mut context = separator.context;
     let mut parts: Vec<&[u8]> = Vec::with_capacity(2 * list.len());
     let mut length = 0;
@@ -134,7 +135,8 @@ fn replace_strings(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Res
         let replacement = match replacements[hit] {
             Some(replacement) => replacement,
             None => {
-                let doing = "while evaluating one of the replacement strings passed to builtins.replaceStrings";
+                let doing =
+                    "while evaluating one of the replacement strings passed to builtins.replaceStrings";
                 let replacement = evaluator.expect_string(to.slots()[hit].get(), pos, doing)?;
                 context = Context::union(&mut evaluator.heap, context, replacement.context);
                 replacements[hit] = Some(replacement);
@@ -269,20 +271,25 @@ fn convert_hash(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result
     let hash = evaluator.expect_plain_string(hash, pos, "while evaluating the attribute 'hash'")?;
     let given = match attrs.get(hash_algo) {
         Some(name) => {
-            let name = evaluator.expect_plain_string(name, pos, "while evaluating the attribute 'hashAlgo'")?;
+            let name =
+                evaluator.expect_plain_string(name, pos, "while evaluating the attribute 'hashAlgo'")?;
             Some(algorithm(evaluator, name, pos)?)
         }
         None => None,
     };
-    let format = super::attrs::required(evaluator, attrs, format, pos, "while locating the attribute 'toHashFormat'")?;
-    let format = evaluator.expect_plain_string(format, pos, "while evaluating the attribute 'toHashFormat'")?;
+    let format =
+        super::attrs::required(evaluator, attrs, format, pos, "while locating the attribute 'toHashFormat'")?;
+    let format =
+        evaluator.expect_plain_string(format, pos, "while evaluating the attribute 'toHashFormat'")?;
     let hash = Hash::parse(&String::from_utf8_lossy(hash), given)
         .map_err(|error| EvalError::eval(pos, error.to_string()))?;
     let converted = match format {
         b"base16" => hash.to_base16(),
         b"nix32" => hash.to_nix32(),
         b"base32" => {
-            (evaluator.session.messages)("warning: \"base32\" is a deprecated alias for hash format \"nix32\".");
+            (evaluator.session.messages)(
+                "warning: \"base32\" is a deprecated alias for hash format \"nix32\".",
+            );
             hash.to_nix32()
         }
         b"base64" => hash.to_base64(),
