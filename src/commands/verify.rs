@@ -16,15 +16,26 @@ use crate::{cli::Verify, diagnostic::Failed};
 
 /// What is recorded of an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Recorded {
     /// The store path.
     path: String,
+    /// The content address that the path is made from, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca: Option<String>,
     /// SHA-256 of its NAR, as SRI.
     nar_hash: String,
+    /// Bytes of its NAR.
+    nar_size: u64,
 }
 
-type Hashes = BTreeMap<String, Recorded>;
+/// By attribute (empty if the expression is a derivation itself) and output.
+type Hashes = BTreeMap<String, BTreeMap<String, Recorded>>;
+
+const HEADER: &str = "\
+# Attribute, output, and then its path, its content address, and the SHA-256 and size of its NAR.
+# Written by `zeval verify --record`, compared by `zeval verify`.
+";
 
 /// Runs the command: builds what is missing, hashes what is there anew, and compares.
 pub fn run(context: &Context, arguments: &Verify) -> Result<()> {
@@ -57,25 +68,47 @@ fn found(context: &Context, arguments: &Verify) -> Result<Hashes> {
     let built = Builder::new(&store, options).build(&wanted, &*context.observer, &context.cancellation)?;
     let mut found = Hashes::new();
     for (target, built) in targets.iter().zip(built) {
-        let (hash, _) =
+        let (hash, nar_size) =
             hash_nar_of_path(&store.physical(&built.path), Algorithm::Sha256).map_err(Failed::other)?;
-        let name = target.attribute.clone().unwrap_or(built.output);
-        found.insert(name, Recorded { path: built.path.to_string(), nar_hash: hash.to_sri() });
+        let info = store.require(&built.path).map_err(Failed::other)?;
+        let recorded = Recorded {
+            path: built.path.to_string(),
+            ca: info.content_address.map(|address| address.to_string()),
+            nar_hash: hash.to_sri(),
+            nar_size,
+        };
+        found.entry(target.attribute.clone().unwrap_or_default()).or_default().insert(built.output, recorded);
     }
     Ok(found)
 }
 
 fn record(file: &Path, found: &Hashes) -> Result<()> {
     let text = toml::to_string(found).map_err(Failed::other)?;
-    fs::write(file, text)
+    fs::write(file, format!("{HEADER}{text}"))
         .map_err(|error| Failed::other(format!("cannot write '{}': {error}", file.display())))?;
     eprintln!("recorded {} hashes in {}", found.len(), file.display());
     Ok(())
 }
 
+/// Every output with its name for people.
+fn outputs(hashes: &Hashes) -> BTreeMap<String, &Recorded> {
+    let mut named = BTreeMap::new();
+    for (attribute, outputs) in hashes {
+        for (output, recorded) in outputs {
+            let name = match attribute.is_empty() || attribute == output {
+                true => output.clone(),
+                false => format!("{attribute}.{output}"),
+            };
+            named.insert(name, recorded);
+        }
+    }
+    named
+}
+
 fn compare(recorded: &Hashes, found: &Hashes, arguments: &Verify) -> Result<()> {
+    let (recorded, found) = (outputs(recorded), outputs(found));
     let mut wrong = Vec::new();
-    for (name, found) in found {
+    for (name, found) in &found {
         match recorded.get(name) {
             Some(recorded) if recorded == found => {}
             Some(recorded) => wrong.push(format!(
