@@ -84,6 +84,7 @@ fn evaluate(file: &Path) -> Result<Outcome, Failed> {
     if !flags.contains(&"--parse") {
         command.args(["--eval", "--strict"]);
     }
+    command.args(["--option", "experimental-features", ""]);
     let store = tempfile::tempdir()?;
     command.args(flags).arg(file.file_name().expect("a file has a name"));
     command.current_dir(file.parent().expect("a file is in a folder"));

@@ -19,7 +19,7 @@ record_case() {
   [ ! -f "$base.flags" ] || mapfile -t flags < "$base.flags"
   case " ${flags[*]-} " in *" --parse "*) mode=() ;; esac
   status=0
-  NIX_REMOTE=dummy:// timeout 60 $ZEVAL_ORACLE nix-instantiate "${mode[@]}" "${flags[@]}" "$base.zx" > "$base.out" 2> "$base.log" < /dev/null || status=$?
+  NIX_REMOTE=dummy:// timeout 60 $ZEVAL_ORACLE nix-instantiate "${mode[@]}" --option experimental-features '' "${flags[@]}" "$base.zx" > "$base.out" 2> "$base.log" < /dev/null || status=$?
   case $base in bad-*) wanted=1 kept=$base.log suffix=err other=exp ;; *) wanted=0 kept=$base.out suffix=exp other=err ;; esac
   if [ "$status" != "$wanted" ]; then
     echo "$name: status $status, not $wanted" >&2
