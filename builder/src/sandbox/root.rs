@@ -76,7 +76,7 @@ impl Root {
         bind_mount(&plan.outputs, &store)?;
         restrict(&store, MsFlags::empty())?;
         plan.closure.iter().try_for_each(|name| {
-            show(&plan.store.join(name), &store.join(name)).map_err(|failure| Failure {
+            show(&plan.store.join(name), &store.join(name)).map(drop).map_err(|failure| Failure {
                 hint: (failure.errno == Errno::ENOENT).then(|| DAMAGED_STORE.to_owned()),
                 ..failure
             })
@@ -85,7 +85,9 @@ impl Root {
 
     fn bind(&self, bind: &Bind) -> Result<(), Failure> {
         let target = self.path(&bind.target);
-        show(&bind.source, &target)?;
+        if show(&bind.source, &target)? == Shown::Link {
+            return Ok(());
+        }
         let access = if bind.writable { MsFlags::empty() } else { MsFlags::MS_RDONLY };
         restrict(&target, access)
     }
@@ -166,22 +168,29 @@ impl Root {
     }
 }
 
+/// How something of the host is seen inside.
+#[derive(PartialEq, Eq)]
+enum Shown {
+    Mounted,
+    Link,
+}
+
 /// Lets `target` be what `source` is. A symbolic link cannot be a mount, so it is made anew.
-fn show(source: &Path, target: &Path) -> Result<(), Failure> {
+fn show(source: &Path, target: &Path) -> Result<Shown, Failure> {
     let metadata = fs::symlink_metadata(source).step(|| format!("look at {}", source.display()))?;
-    if metadata.is_symlink() {
-        let link = fs::read_link(source).step(|| format!("read {}", source.display()))?;
-        return make_link(&link, target);
-    }
     if let Some(parent) = target.parent() {
         make_dirs(parent)?;
+    }
+    if metadata.is_symlink() {
+        let link = fs::read_link(source).step(|| format!("read {}", source.display()))?;
+        return make_link(&link, target).map(|()| Shown::Link);
     }
     if metadata.is_dir() {
         make_dir(target)?
     } else {
         make_empty_file(target)?
     }
-    bind_mount(source, target)
+    bind_mount(source, target).map(|()| Shown::Mounted)
 }
 
 fn bind_mount(source: &Path, target: &Path) -> Result<(), Failure> {

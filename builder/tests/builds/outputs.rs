@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use zeval_builder::events::{Event, Outcome};
+use zeval_builder::sandbox::Bind;
 use zeval_builder::schedule::DrvOutput;
 use zeval_model::derivation::{downstream_placeholder, placeholder};
 use zeval_model::ingest::hash_path;
@@ -32,6 +33,7 @@ pub const CASES: &[(&str, fn())] = &[
     ("phases_and_logs", phases_and_logs),
     ("a_fixed_output_is_there_whoever_made_it", a_fixed_output_is_there_whoever_made_it),
     ("result_links", result_links),
+    ("links_are_seen_as_links", links_are_seen_as_links),
 ];
 
 fn an_input_addressed_output_lands_where_it_was_said() {
@@ -258,4 +260,15 @@ fn result_links() {
     assert_eq!(shop.store.roots().unwrap(), BTreeMap::new());
     fs::write(&link, "mine").unwrap();
     assert!(shop.store.add_root(&link, &path).is_err());
+}
+
+fn links_are_seen_as_links() {
+    let mut shop = Workshop::new();
+    let link = shop.dir.path().join("link");
+    std::os::unix::fs::symlink("/build/target", &link).unwrap();
+    shop.options.sandbox_paths.push(Bind { source: link, target: "/folder/link".into(), writable: false });
+    let maker = shop.add(input_addressed("maker", &["symlink /folder/link $out"]));
+    let path = shop.build(&maker).unwrap().to_string();
+    let reader = input_addressed("reader", &["write /build/target content", "copy $maker $out"]);
+    assert_eq!(shop.read(&shop.add(with_input(reader, "maker", &maker, &path))), "content");
 }
