@@ -173,5 +173,4 @@ known! {
     wrong = "wrong",
     version = "version",
     outputs_all = "allOutputs",
-    filter = "filter",
 }
