@@ -96,11 +96,7 @@ impl Evaluator {
         if let Some(to_string) = attrs.get(known().to_string) {
             let text = self
                 .apply(to_string, &[value], pos)
-                .traced(pos, || "while converting a set to string using its `__toString` attribute");
-            let text = match text {
-                Ok(text) => text,
-                Err(error) => return Err(error),
-            };
+                .traced(pos, || "while converting a set to string using its `__toString` attribute")?;
             let doing = "while evaluating the result of the `__toString` attribute";
             return self.coerce(text, coercion, context, pos, doing);
         }
