@@ -63,12 +63,14 @@ pub enum Command {
     Instantiate(Instantiate),
     /// Print the log of a build
     Log(Log),
+    /// List, check, add and update the pins of sources
+    Pin(Pin),
     /// Compare built outputs with the hashes recorded beside an expression
     Verify(Verify),
 }
 
 /// What to evaluate.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct Source {
     /// The file or folder with the expression [default: the current folder's default.zx or default.nix]
     #[arg(value_name = "FILE")]
@@ -176,8 +178,53 @@ pub struct Instantiate {
 /// `zeval log`
 #[derive(Args)]
 pub struct Log {
-    /// A store path, a derivation, or a result link
+    /// A store path, a derivation, a result link, or a file with an expression
     pub path: PathBuf,
+}
+
+/// `zeval pin`
+#[derive(Args)]
+pub struct Pin {
+    /// The folder that holds the pins
+    #[arg(long, default_value = "seeds", value_name = "FOLDER")]
+    pub folder: PathBuf,
+    #[command(subcommand)]
+    pub command: PinCommand,
+}
+
+/// What to do with pins.
+#[derive(Subcommand)]
+pub enum PinCommand {
+    /// Print the pins
+    List {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask every address whether it still has what is pinned
+    Check {
+        /// The pins [default: all]
+        names: Vec<String>,
+    },
+    /// Pin what some addresses have, the first one deciding
+    Add {
+        /// Where it is: upstream's own addresses and mirrors
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        /// What it is called [default: as the address tells]
+        #[arg(long)]
+        name: Option<String>,
+        /// Which version it is [default: as the address tells]
+        #[arg(long, id = "pinned-version", value_name = "VERSION")]
+        version: Option<String>,
+    },
+    /// Pin another version, or what the addresses have now
+    Update {
+        /// The pin
+        name: String,
+        /// The version [default: the same]
+        version: Option<String>,
+    },
 }
 
 /// `zeval verify`

@@ -13,6 +13,8 @@ use zeval_evaluator::{
 pub enum Failed {
     /// In an expression.
     Evaluation(Box<EvalError>),
+    /// In a build, with the exit status that `nix-build` has for it.
+    Build { text: String, status: u8 },
     /// Anything else, in words.
     Other(String),
     /// The user interrupted.

@@ -23,7 +23,7 @@ pub fn run(context: &Context, arguments: &Build) -> Result<()> {
         return dry_run(context, &Builder::new(&store, options), &wanted, arguments.json);
     }
     let built =
-        Builder::new(&store, options.clone()).build(&wanted, &*context.observer, &context.cancellation)?;
+        Builder::new(&store, options.clone()).build(&wanted, &*context.view, &context.cancellation)?;
     if arguments.check {
         check(context, &store, options, &wanted)?;
     }
@@ -36,7 +36,7 @@ pub fn run(context: &Context, arguments: &Build) -> Result<()> {
 
 fn check(context: &Context, store: &Store, options: BuildOptions, wanted: &[DrvOutput]) -> Result<()> {
     let again = BuildOptions { check: Check::Wanted, ..options };
-    Builder::new(store, again).build(wanted, &*context.observer, &context.cancellation)?;
+    Builder::new(store, again).build(wanted, &*context.view, &context.cancellation)?;
     if !context.global.quiet {
         eprintln!("built again and compared: no difference");
     }

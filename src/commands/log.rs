@@ -1,31 +1,51 @@
 //! `zeval log`: prints what a build printed.
 
 use std::{
+    collections::BTreeSet,
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use zeval_builder::store::Store;
 use zeval_model::{STORE_DIR, StorePath};
 
 use super::{Context, Result};
-use crate::{cli::Log, diagnostic::Failed};
+use crate::{
+    cli::{Log, Source},
+    diagnostic::Failed,
+};
 
 /// Runs the command.
 pub fn run(context: &Context, arguments: &Log) -> Result<()> {
     let store = context.store()?;
-    let path = store_path(&store, &arguments.path)?;
-    let drv = match path.is_derivation() {
-        true => path.clone(),
-        false => {
-            let info = store.require(&path).map_err(Failed::other)?;
-            info.deriver.ok_or_else(|| {
-                Failed::other(format!("'{path}' was not built here, so there is no log of it"))
-            })?
-        }
-    };
-    match store.read_log(&drv).map_err(Failed::other)? {
+    for drv in derivations(context, &store, &arguments.path)? {
+        print(&store, &drv)?;
+    }
+    Ok(())
+}
+
+/// The derivations whose logs are meant.
+fn derivations(context: &Context, store: &Arc<Store>, path: &Path) -> Result<BTreeSet<StorePath>> {
+    let is_expression = path.extension().is_some_and(|ending| ending == "zx" || ending == "nix");
+    if is_expression && !path.starts_with(STORE_DIR) {
+        let source = Source { file: Some(path.into()), ..Source::default() };
+        let targets = context.targets(&source, store, &Default::default())?;
+        return Ok(targets.into_iter().map(|target| target.wanted.drv).collect());
+    }
+    let path = store_path(store, path)?;
+    if path.is_derivation() {
+        return Ok(BTreeSet::from([path]));
+    }
+    let deriver = store.require(&path).map_err(Failed::other)?.deriver;
+    let none = || Failed::other(format!("'{path}' was not built here, so there is no log of it"));
+    Ok(BTreeSet::from([deriver.ok_or_else(none)?]))
+}
+
+fn print(store: &Store, drv: &StorePath) -> Result<()> {
+    match store.read_log(drv).map_err(Failed::other)? {
         Some(text) => {
+            // Nobody reads on: that is no error of ours.
             let _ = std::io::stdout().write_all(&text);
             Ok(())
         }

@@ -4,6 +4,7 @@ mod build;
 mod eval;
 mod instantiate;
 mod log;
+mod pin;
 mod targets;
 mod verify;
 
@@ -11,13 +12,17 @@ use std::{process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use zeval_builder::{
-    build::BuildOptions, cancel::Cancellation, events::Observer, schedule::RealiseError, store::Store,
+    build::{BuildError, BuildOptions},
+    cancel::Cancellation,
+    fetch::{self, FetchError, Reason},
+    schedule::RealiseError,
+    store::Store,
 };
 
 use crate::{
     cli::{BuildFlags, Cli, Command, ErrorFormat, Global},
     diagnostic::{Failed, report},
-    progress,
+    progress::{self, View},
 };
 
 /// The exit status of an interrupted command, as shells have it for SIGINT.
@@ -26,7 +31,7 @@ const INTERRUPTED: u8 = 130;
 /// What a command works with.
 pub struct Context {
     pub global: Global,
-    pub observer: Arc<dyn Observer>,
+    pub view: Arc<dyn View>,
     pub cancellation: Cancellation,
 }
 
@@ -35,8 +40,8 @@ type Result<T> = std::result::Result<T, Failed>;
 /// Parses the command line and does what it says.
 pub fn run() -> ExitCode {
     let Cli { global, command } = Cli::parse();
-    let observer = progress::observer(&global);
-    let context = Context { global, observer, cancellation: Cancellation::new() };
+    let view = progress::view(&global);
+    let context = Context { global, view, cancellation: Cancellation::new() };
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // A second signal ends the process at once: the store is safe at any moment.
         let flag = context.cancellation.flag();
@@ -54,6 +59,7 @@ pub fn run() -> ExitCode {
         Command::Eval(arguments) => eval::run(&context, &arguments),
         Command::Instantiate(arguments) => instantiate::run(&context, &arguments),
         Command::Log(arguments) => log::run(&context, &arguments),
+        Command::Pin(arguments) => pin::run(&context, &arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
     };
     match result {
@@ -71,7 +77,9 @@ impl Context {
                 "no folder for the store is known: set HOME, ZEVAL_STORE, or give --store DIR",
             ));
         };
-        Ok(Arc::new(Store::open(&folder).map_err(Failed::other)?))
+        let store = Store::open(&folder).map_err(Failed::other)?;
+        self.view.remember(store.efforts().map_err(Failed::other)?);
+        Ok(Arc::new(store))
     }
 
     fn tell(&self, failed: &Failed) -> ExitCode {
@@ -83,6 +91,10 @@ impl Context {
                 };
                 eprint!("{text}");
                 ExitCode::from(error.status as u8)
+            }
+            Failed::Build { text, status } => {
+                eprintln!("error: {text}");
+                ExitCode::from(*status)
             }
             Failed::Other(text) => {
                 eprintln!("error: {text}");
@@ -100,15 +112,35 @@ impl From<RealiseError> for Failed {
     fn from(error: RealiseError) -> Failed {
         let mut text = error.to_string();
         match &error {
-            RealiseError::Cancelled => return Failed::Cancelled,
+            RealiseError::Cancelled => Failed::Cancelled,
             RealiseError::Failed { failures, .. } => {
                 for failure in failures.iter().filter(|failure| failure.log.is_some()) {
                     text.push_str(&format!("\nthe whole log: zeval log {}", failure.drv));
                 }
+                let status = failures.iter().fold(0, |status, failure| status | status_of(&failure.error));
+                Failed::Build { text, status }
             }
-            _ => {}
+            _ => Failed::Other(text),
         }
-        Failed::Other(text)
+    }
+}
+
+/// The exit status of `nix-build` for a failure; those of several failures are combined with "or".
+fn status_of(error: &BuildError) -> u8 {
+    const FAILED: u8 = 100;
+    const TIMED_OUT: u8 = 101;
+    const WRONG_HASH: u8 = 102;
+    const DIFFERS: u8 = 104;
+    match error {
+        BuildError::TimedOut { .. } | BuildError::Silent { .. } => TIMED_OUT,
+        BuildError::HashMismatch { .. } => WRONG_HASH,
+        BuildError::Fetch(fetch::Error::Fetch(FetchError::NoAddressServes { attempts, .. }))
+            if attempts.iter().any(|attempt| matches!(attempt.reason, Reason::WrongHash(_))) =>
+        {
+            WRONG_HASH
+        }
+        BuildError::Differs { .. } => DIFFERS,
+        _ => FAILED,
     }
 }
 

@@ -77,7 +77,7 @@ impl Context {
         let store = Arc::new(EvaluationStore::new(
             Arc::clone(store),
             options.clone(),
-            Arc::clone(&self.observer),
+            self.view.clone(),
             self.cancellation.clone(),
         ));
         let session = Session::new(source.settings(self.global.show_trace), store.clone());

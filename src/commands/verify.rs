@@ -65,7 +65,7 @@ fn found(context: &Context, arguments: &Verify) -> Result<Hashes> {
     let options = build_options(&arguments.options);
     let targets = context.targets(&arguments.source, &store, &options)?;
     let wanted: Vec<DrvOutput> = targets.iter().map(|target| target.wanted.clone()).collect();
-    let built = Builder::new(&store, options).build(&wanted, &*context.observer, &context.cancellation)?;
+    let built = Builder::new(&store, options).build(&wanted, &*context.view, &context.cancellation)?;
     let mut found = Hashes::new();
     for (target, built) in targets.iter().zip(built) {
         let (hash, nar_size) =

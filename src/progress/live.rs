@@ -3,9 +3,15 @@
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use zeval_builder::events::{ActivityId, ActivityKind, Event, Observer, Outcome};
+use zeval_builder::{
+    events::{ActivityId, ActivityKind, Event, Observer, Outcome},
+    store::Effort,
+};
 
 const REDRAW: Duration = Duration::from_millis(120);
+
+/// Builds that took less are over before their time is read.
+const WORTH_TELLING: Duration = Duration::from_secs(3);
 
 /// Draws on standard error.
 pub struct Live {
@@ -16,6 +22,8 @@ pub struct Live {
 
 #[derive(Default)]
 struct State {
+    /// What builds took earlier, by their names.
+    remembered: HashMap<String, Effort>,
     running: HashMap<ActivityId, Activity>,
     planned: usize,
     done: usize,
@@ -40,7 +48,12 @@ impl Live {
 
     fn start(&self, state: &mut State, id: ActivityId, name: String, kind: ActivityKind) {
         let bar = self.screen.insert_before(&self.summary, ProgressBar::new_spinner());
-        bar.set_style(style("{spinner} {prefix:.bold} {elapsed:>4} {wide_msg}"));
+        let remembered = state.remembered.get(&name).map(|effort| Duration::from_millis(effort.milliseconds));
+        let of = remembered
+            .filter(|time| *time >= WORTH_TELLING)
+            .map(|time| format!(" of ~{}", super::seconds(time)));
+        let of = of.unwrap_or_default();
+        bar.set_style(style(&format!("{{spinner}} {{prefix:.bold}} {{elapsed:>4}}{of} {{wide_msg}}")));
         bar.set_prefix(name.clone());
         bar.enable_steady_tick(REDRAW);
         state.running.insert(id, Activity { bar, kind, name, phase: String::new() });
@@ -86,6 +99,12 @@ impl Live {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+impl super::View for Live {
+    fn remember(&self, efforts: HashMap<String, Effort>) {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remembered = efforts;
+    }
 }
 
 impl Observer for Live {

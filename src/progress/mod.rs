@@ -3,14 +3,25 @@
 mod live;
 mod plain;
 
-use std::{io::IsTerminal, sync::Arc};
+use std::{collections::HashMap, io::IsTerminal, sync::Arc};
 
-use zeval_builder::events::{Observer, Silent};
+use zeval_builder::{
+    events::{Observer, Silent},
+    store::Effort,
+};
 
 use crate::cli::{Global, LogFormat};
 
+/// An observer whose events a person sees.
+pub trait View: Observer {
+    /// What builds took earlier, by their names.
+    fn remember(&self, _: HashMap<String, Effort>) {}
+}
+
+impl View for Silent {}
+
 /// The view that the user asked for, or that suits where the output goes.
-pub fn observer(global: &Global) -> Arc<dyn Observer> {
+pub fn view(global: &Global) -> Arc<dyn View> {
     if global.quiet {
         return Arc::new(Silent);
     }

@@ -26,6 +26,8 @@ impl Plain {
     }
 }
 
+impl super::View for Plain {}
+
 impl Observer for Plain {
     fn event(&self, event: Event) {
         match event {
