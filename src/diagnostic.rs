@@ -82,11 +82,14 @@ fn user_place(error: &EvalError) -> Option<Place> {
     positions.filter_map(PosId::place).find(|place| !matches!(place.source.origin, Origin::Internal(_)))
 }
 
-/// How many bytes to underline: the word at the place.
-fn token_length(place: &Place) -> usize {
-    let rest = &place.source.text[place.offset..];
-    let word = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"_'-".contains(byte)).count();
-    word.max(1).min(rest.len())
+/// What to underline, where it begins and its length in bytes: the word at the place, or the last byte of a text that
+/// ends too early.
+fn token(place: &Place) -> (usize, usize) {
+    let text = &place.source.text;
+    let offset = place.offset.min(text.len().saturating_sub(1));
+    let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_'-".contains(byte);
+    let word = text[offset..].iter().copied().take_while(is_of_word).count();
+    (offset, word.max(1).min(text.len()))
 }
 
 fn label(kind: ErrorKind) -> &'static str {

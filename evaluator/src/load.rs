@@ -181,7 +181,7 @@ impl Evaluator {
         let options =
             ParseOptions { pipe_operators: settings.has_feature("pipe-operators"), pure: settings.pure };
         let tree = syntax::parse(&source.text, arena, &options).map_err(|error| {
-            let mut message = error.to_string();
+            let mut message = String::from_utf8_lossy(&error.message()).into_owned();
             if let SyntaxErrorKind::DuplicateAttribute { first, .. } = error.kind {
                 message = format!("{message} at {}", crate::print::position(source.at(first)));
             }

@@ -316,7 +316,7 @@ impl Evaluator {
     ) -> Result<Value> {
         let Some(attrs) = value.as_attrs() else {
             let context = "while evaluating the value passed for the lambda argument";
-            let error = self.wrong_type(value, "a set", parameter.pos);
+            let error = self.wrong_type(value, "a set");
             return Err(if pos.is_some() { error.trace(pos, context) } else { error });
         };
         // An `@` name may be used by the defaults, which are delayed and so see it in time.

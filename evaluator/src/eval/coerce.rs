@@ -81,7 +81,7 @@ impl Evaluator {
     fn not_a_string(&mut self, value: Value, pos: PosId, doing: &str) -> Failure {
         let shown = crate::print::for_error(self, value);
         let message = format!("cannot coerce {} to a string: {shown}", show_type(value));
-        EvalError::new(ErrorKind::Type, pos, message).trace(pos, doing)
+        EvalError::new(ErrorKind::Type, PosId::NONE, message).trace(pos, doing)
     }
 
     fn coerce_attrs(

@@ -105,12 +105,12 @@ impl Evaluator {
                 }
                 Ok(a.len() < b.len())
             }
-            _ => Err(self.incomparable(left, right, pos).trace(pos, context)),
+            _ => Err(self.incomparable(left, right).trace(pos, context)),
         }
     }
 
     #[cold]
-    fn incomparable(&mut self, left: Value, right: Value, pos: PosId) -> Failure {
+    fn incomparable(&mut self, left: Value, right: Value) -> Failure {
         let (a, b) = (crate::print::for_error(self, left), crate::print::for_error(self, right));
         let message = if show_type(left) == show_type(right) {
             format!(
@@ -121,6 +121,6 @@ impl Evaluator {
         } else {
             format!("cannot compare {} with {}; values are {a} and {b}", show_type(left), show_type(right))
         };
-        EvalError::new(ErrorKind::Type, pos, message)
+        EvalError::new(ErrorKind::Type, PosId::NONE, message)
     }
 }

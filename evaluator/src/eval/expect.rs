@@ -35,19 +35,20 @@ pub fn show_type(value: Value) -> String {
 }
 
 impl Evaluator {
-    /// The error for a value of the wrong type: `wanted` is as in "a set".
+    /// The error for a value of the wrong type: `wanted` is as in "a set". It has no place of its own: the frame that the
+    /// caller adds has.
     #[cold]
-    pub fn wrong_type(&mut self, value: Value, wanted: &str, pos: PosId) -> Failure {
+    pub fn wrong_type(&mut self, value: Value, wanted: &str) -> Failure {
         let found = print::for_error(self, value);
         let message = format!("expected {wanted} but found {}: {found}", show_type(value));
-        EvalError::new(ErrorKind::Type, pos, message)
+        EvalError::new(ErrorKind::Type, PosId::NONE, message)
     }
 
     /// A boolean.
     pub fn expect_bool(&mut self, value: Value, pos: PosId, context: &str) -> Result<bool> {
         match self.force(value).traced(pos, || context)?.view() {
             View::Bool(value) => Ok(value),
-            _ => Err(self.wrong_type(value, "a Boolean", pos).trace(pos, context)),
+            _ => Err(self.wrong_type(value, "a Boolean").trace(pos, context)),
         }
     }
 
@@ -55,7 +56,7 @@ impl Evaluator {
     pub fn expect_int(&mut self, value: Value, pos: PosId, context: &str) -> Result<i64> {
         match self.force(value).traced(pos, || context)?.view() {
             View::Int(value) => Ok(value),
-            _ => Err(self.wrong_type(value, "an integer", pos).trace(pos, context)),
+            _ => Err(self.wrong_type(value, "an integer").trace(pos, context)),
         }
     }
 
@@ -64,7 +65,7 @@ impl Evaluator {
         match self.force(value).traced(pos, || context)?.view() {
             View::Int(value) => Ok(value as f64),
             View::Float(value) => Ok(value),
-            _ => Err(self.wrong_type(value, "a float", pos).trace(pos, context)),
+            _ => Err(self.wrong_type(value, "a float").trace(pos, context)),
         }
     }
 
@@ -74,7 +75,7 @@ impl Evaluator {
         match self.force(value) {
             Ok(value) => match value.as_attrs() {
                 Some(attrs) => Ok(attrs),
-                None => Err(self.wrong_type(value, "a set", pos).trace(pos, context)),
+                None => Err(self.wrong_type(value, "a set").trace(pos, context)),
             },
             Err(error) => Err(error.trace(pos, context)),
         }
@@ -86,7 +87,7 @@ impl Evaluator {
         match self.force(value) {
             Ok(value) => match value.as_list() {
                 Some(list) => Ok(list),
-                None => Err(self.wrong_type(value, "a list", pos).trace(pos, context)),
+                None => Err(self.wrong_type(value, "a list").trace(pos, context)),
             },
             Err(error) => Err(error.trace(pos, context)),
         }
@@ -96,7 +97,7 @@ impl Evaluator {
     pub fn expect_string(&mut self, value: Value, pos: PosId, context: &str) -> Result<&'static Str> {
         match self.force(value).traced(pos, || context)?.as_string() {
             Some(string) => Ok(string),
-            None => Err(self.wrong_type(value, "a string", pos).trace(pos, context)),
+            None => Err(self.wrong_type(value, "a string").trace(pos, context)),
         }
     }
 
@@ -120,7 +121,7 @@ impl Evaluator {
         match forced.view() {
             View::Closure(_) | View::Builtin(_) | View::Partial(_) => Ok(forced),
             View::Attrs(attrs) if attrs.find(crate::symbol::known().functor).is_some() => Ok(forced),
-            _ => Err(self.wrong_type(value, "a function", pos).trace(pos, context)),
+            _ => Err(self.wrong_type(value, "a function").trace(pos, context)),
         }
     }
 }

@@ -312,8 +312,27 @@ impl Evaluator {
         if self.condition(&assert.condition, env, assert.pos, context)? {
             return Ok(());
         }
-        let message = format!("assertion '{}' failed", assert.text);
+        let message = format!("assertion '{}' failed", self.parsed_form(assert));
         Err(EvalError::new(ErrorKind::Assertion, assert.pos, message))
+    }
+
+    /// The condition of an assertion as Nix prints it.
+    #[cold]
+    fn parsed_form(&self, assert: &ir::Assert) -> String {
+        use std::os::unix::ffi::OsStrExt;
+        let place = assert.pos.place();
+        let folder = match place.as_ref().map(|place| &place.source.origin) {
+            Some(crate::position::Origin::File(path)) => {
+                path.parent().map(|folder| folder.as_os_str().as_bytes())
+            }
+            _ => None,
+        };
+        let home = self.session.settings.home.as_ref().map(|home| home.as_os_str().as_bytes());
+        let base = crate::syntax::print::PathBase {
+            folder: folder.unwrap_or(b"/").into(),
+            home: home.unwrap_or(b"~").into(),
+        };
+        String::from_utf8_lossy(&crate::syntax::print::source(assert.text.as_bytes(), base)).into_owned()
     }
 
     fn position_attrs(&mut self, pos: PosId) -> Value {

@@ -139,24 +139,24 @@ impl Evaluator {
             let a = self.expect_float(left, pos, &first)?;
             let b = self.expect_float(right, pos, &second)?;
             if name == "div" && b == 0.0 {
-                return Err(EvalError::eval(pos, "division by zero"));
+                return Err(EvalError::eval(PosId::NONE, "division by zero"));
             }
             if let (View::Int(a), View::Int(b)) = (left.view(), right.view()) {
-                return self.integers(arithmetic, a, b, pos);
+                return self.integers(arithmetic, a, b);
             }
             return Ok(self.heap.float((arithmetic.floats)(a, b)));
         }
         let a = self.expect_int(left, pos, &first)?;
         let b = self.expect_int(right, pos, &second)?;
-        self.integers(arithmetic, a, b, pos)
+        self.integers(arithmetic, a, b)
     }
 
-    fn integers(&mut self, arithmetic: &Arithmetic, a: i64, b: i64, pos: PosId) -> Result<Value> {
+    fn integers(&mut self, arithmetic: &Arithmetic, a: i64, b: i64) -> Result<Value> {
         match (arithmetic.ints)(a, b) {
             Some(value) => Ok(self.heap.int(value)),
             None => {
                 let Arithmetic { verb, symbol, .. } = arithmetic;
-                Err(EvalError::eval(pos, format!("integer overflow in {verb} {a} {symbol} {b}")))
+                Err(EvalError::eval(PosId::NONE, format!("integer overflow in {verb} {a} {symbol} {b}")))
             }
         }
     }
@@ -164,7 +164,7 @@ impl Evaluator {
     /// `a + b` where neither shortcut applies.
     fn add_values(&mut self, left: Value, right: Value, op: &'static ir::Binary) -> Result<Value> {
         match (left.view(), right.view()) {
-            (View::Int(a), View::Int(b)) => self.integers(&ADD, a, b, op.pos),
+            (View::Int(a), View::Int(b)) => self.integers(&ADD, a, b),
             (View::Int(a), View::Float(b)) => Ok(self.heap.float(a as f64 + b)),
             (View::Float(a), View::Int(b)) => Ok(self.heap.float(a + b as f64)),
             (View::Float(a), View::Float(b)) => Ok(self.heap.float(a + b)),

@@ -16,10 +16,10 @@ impl Evaluator {
         let subject = self.eval(&select.subject, env)?;
         let Some(attrs) = subject.as_attrs() else {
             let context = "while selecting an attribute";
-            return Err(self.wrong_type(subject, "a set", select.pos).trace(select.pos, context));
+            return Err(self.wrong_type(subject, "a set").trace(select.pos, context));
         };
         let Some(slot) = attrs.find(select.name) else {
-            return Err(self.missing_attribute(attrs, select.name, select.name_pos));
+            return Err(self.missing_attribute(attrs, select.name, select.pos));
         };
         match self.force_slot(slot) {
             Ok(value) => Ok(value),
@@ -81,13 +81,13 @@ impl Evaluator {
             None if select.default.is_some() => return Ok(None),
             None => {
                 let context = "while selecting an attribute";
-                return Err(self.wrong_type(value, "a set", select.pos).trace(select.pos, context));
+                return Err(self.wrong_type(value, "a set").trace(select.pos, context));
             }
         };
         match attrs.find(name) {
             Some(slot) => Ok(Some((attrs, name, slot.get()))),
             None if select.default.is_some() => Ok(None),
-            None => Err(self.missing_attribute(attrs, name, step.pos)),
+            None => Err(self.missing_attribute(attrs, name, select.pos)),
         }
     }
 
@@ -220,7 +220,7 @@ impl Evaluator {
                 Ok(value) if value.as_attrs().is_some() => value,
                 Ok(value) => {
                     let context = "while evaluating the first subexpression of a with expression";
-                    return Err(self.wrong_type(value, "a set", scope.pos).trace(scope.pos, context));
+                    return Err(self.wrong_type(value, "a set").trace(scope.pos, context));
                 }
                 Err(error) => {
                     let context = "while evaluating the first subexpression of a with expression";
@@ -255,7 +255,7 @@ impl Evaluator {
         let value = self.eval(expr, env).traced(pos, || context)?;
         match value.as_attrs() {
             Some(attrs) => Ok(attrs),
-            None => Err(self.wrong_type(value, "a set", pos).trace(pos, context)),
+            None => Err(self.wrong_type(value, "a set").trace(pos, context)),
         }
     }
 }

@@ -174,6 +174,11 @@ impl Cursor<'_> {
         let mut shown = format!("{year:04}-{month:02}-{day:02}");
         let has_time = match self.rest() {
             [b'T' | b't', ..] => true,
+            [b'0'..=b'9', ..] => {
+                let place = Region::at(self.position);
+                let note = "expected T, t, or 0x20(SPACE)";
+                return Err(Report::new("bad datetime: missing T or space", place, note).hint(TIME_HINT));
+            }
             [b' ', after @ ..] => has_digits(after, 2),
             _ => false,
         };
@@ -198,7 +203,8 @@ impl Cursor<'_> {
                 return Err(bad(self.position, "expected :"));
             }
             if !has_digits(self.rest(), 2) {
-                return Err(bad(self.position, "expected digit [0-9]"));
+                let good = usize::from(has_digits(self.rest(), 1));
+                return Err(bad(self.position + good, "expected digit [0-9]"));
             }
             *part = two(self.rest());
             self.position += 2;

@@ -18,7 +18,7 @@ pub fn parse(text: &[u8]) -> Result<Toml, TomlError> {
         text.push(b'\n');
     }
     let cursor = Cursor { text: &text, position: 0 };
-    let mut parser = Parser { cursor, faults: Vec::new(), depth: 0, too_deep: false };
+    let mut parser = Parser { cursor, faults: Vec::new(), depth: 0, too_deep: false, in_container: false };
     let table = parser.file();
     if !parser.faults.is_empty() {
         let mut message = BString::default();
@@ -56,6 +56,8 @@ struct Parser<'a> {
     depth: usize,
     /// The limit was hit: one fault says it, and nothing more is read.
     too_deep: bool,
+    /// The last fault was inside an array or an inline table.
+    in_container: bool,
 }
 
 impl Parser<'_> {
@@ -63,20 +65,20 @@ impl Parser<'_> {
         let mut root = Table::new(Origin::Header);
         self.definitions(&mut root);
         while !self.cursor.at_end() {
-            match self.header() {
-                Ok((key, many)) => {
-                    let opened = if many { root.open_next_table(&key) } else { root.open_table(&key) };
-                    match opened {
-                        Ok(table) => self.definitions(table),
-                        Err(fault) => {
-                            self.faults.push(fault);
-                            self.definitions(&mut Table::new(Origin::Header));
-                        }
+            let (key, many) = match self.header() {
+                Ok(header) => header,
+                Err(fault) => {
+                    // toml11 reads no further, and says so only if that is all there is to say.
+                    if self.faults.is_empty() {
+                        self.faults.push(fault);
                     }
+                    return root;
                 }
+            };
+            match if many { root.open_next_table(&key) } else { root.open_table(&key) } {
+                Ok(table) => self.definitions(table),
                 Err(fault) => {
                     self.faults.push(fault);
-                    self.cursor.skip_line();
                     self.definitions(&mut Table::new(Origin::Header));
                 }
             }
@@ -117,7 +119,8 @@ impl Parser<'_> {
         key.map(|key| (Key { region: Region { start, end }, ..key }, many))
     }
 
-    /// The definitions up to the next header. Faults are noted, and the next line is read.
+    /// The definitions up to the next header. Faults are noted; after one in a definition the next one is read, after one
+    /// between definitions the next table.
     fn definitions(&mut self, table: &mut Table) {
         loop {
             if let Err(fault) = self.cursor.skip_space() {
@@ -128,18 +131,47 @@ impl Parser<'_> {
             if self.cursor.at_end() || self.cursor.peek() == Some(b'[') {
                 return;
             }
-            let result = self.definition(table).and_then(|()| self.end_of_definition());
-            if let Err(fault) = result {
+            let start = self.cursor.position;
+            if let Err(fault) = self.definition(table) {
                 self.faults.push(fault);
-                self.cursor.skip_line();
+                self.skip_definition(start);
             }
+            if let Err(fault) = self.end_of_definition() {
+                self.faults.push(fault);
+                self.skip_to_header();
+            }
+        }
+    }
+
+    /// Goes behind a definition that was no good: after the next `=`, up to what could end a value.
+    fn skip_definition(&mut self, start: usize) {
+        if self.in_container {
+            self.in_container = false;
+            return self.cursor.skip_while(|byte| byte != b'\n');
+        }
+        self.cursor.position = start;
+        self.cursor.skip_while(|byte| byte != b'=' && byte != b'\n');
+        if self.cursor.eat(b"=") {
+            self.cursor.skip_while(|byte| !matches!(byte, b',' | b']' | b'}' | b'\n'));
+        }
+    }
+
+    fn skip_to_header(&mut self) {
+        self.cursor.skip_line();
+        while !self.cursor.at_end() {
+            self.cursor.skip_blanks();
+            if self.cursor.peek() == Some(b'[') {
+                return;
+            }
+            self.cursor.skip_line();
         }
     }
 
     fn end_of_definition(&mut self) -> Result<(), Report> {
         self.cursor.skip_blanks();
         self.cursor.skip_comment()?;
-        if self.cursor.eat_line_end() || self.cursor.at_end() {
+        // A header may follow without a line end, though TOML does not allow it.
+        if self.cursor.eat_line_end() || self.cursor.at_end() || self.cursor.peek() == Some(b'[') {
             return Ok(());
         }
         let title = "toml::parse_table: newline (LF / CRLF) or EOF is expected";
@@ -187,6 +219,7 @@ impl Parser<'_> {
         self.depth += 1;
         let node = read(self);
         self.depth -= 1;
+        self.in_container |= node.is_err();
         node
     }
 

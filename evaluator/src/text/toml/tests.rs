@@ -178,4 +178,11 @@ const CASES: &[(&[u8], &[u8])] = &[
     (b"a = [1, # x\n 2 # y\n, ]", br##"{"a":[1,2]}"##),
     (b"a=[[[]]]", br##"{"a":[[[]]]}"##),
     (b"a.b=1\na.c=2\n[a.d]\ne=1", br##"{"a":{"b":1,"c":2,"d":{"e":1}}}"##),
+    (b"f = 1.5[[u]]\ng=2", br##"{"f":1.5,"u":[{"g":2}]}"##),
+    (b"a b\n[[u]", b"[error] toml::parse_key_value_pair: invalid key value separator `=`\n --> fromTOML\n   |\n 1 | a b\n   |   ^-- expected =\n"),
+    (b"d = 1979-05-27T0:2", b"[error] bad time: must be HH:MM:SS.subsec\n --> fromTOML\n   |\n 1 | d = 1979-05-27T0:2\n   |                 ^-- expected digit [0-9]\nHint: valid  : 1979-05-27T07:32:00, 1979-05-27 07:32:00.999999\nHint: invalid: 1979-05-27T7:32:00, 1979-05-27 17:32\n"),
+    (b"d = 1979-05-2707:32", b"[error] bad datetime: missing T or space\n --> fromTOML\n   |\n 1 | d = 1979-05-2707:32\n   |               ^-- expected T, t, or 0x20(SPACE)\nHint: valid  : 1979-05-27T07:32:00, 1979-05-27 07:32:00.999999\nHint: invalid: 1979-05-27T7:32:00, 1979-05-27 17:32\n"),
+    (b"a=1 2\nb=\n[t]\nc=", b"[error] toml::parse_table: newline (LF / CRLF) or EOF is expected\n --> fromTOML\n   |\n 1 | a=1 2\n   |     ^-- here\n[error] bad format: unknown value appeared\n --> fromTOML\n   |\n 4 | c=\n   |   ^-- here\n"),
+    (b"+x = { a = 1, b = 2 }", b"[error] toml::parse_simple_key: invalid key: key must be \"quoted\", 'quoted-literal', or bare key.\n --> fromTOML\n   |\n 1 | +x = { a = 1, b = 2 }\n   | ^-- expected alpha [a-zA-Z], digit [0-9], -, or _\nHint: non-ASCII scripts are allowed in toml v1.1.0, but not in v1.0.0.\n[error] toml::parse_table: newline (LF / CRLF) or EOF is expected\n --> fromTOML\n   |\n 1 | +x = { a = 1, b = 2 }\n   |             ^-- here\n"),
+    (b"k1=1\nk2=2\nk3=3\nk4=4\nk5=5\nk6=6\nk7=7\nk8=8\nk9=9\nk10=1\nk11=1\nk12=1\nk13=1\nk14=1\nk15=1\nk16=1\nk17=1\nk18=1\nk3.x=1\nk17=2", b"[error] toml::insert_value: failed to insert a value, value already exists\n --> fromTOML\n    |\n 19 | k3.x=1\n    | ^^^^-- while inserting this\n    | ...\n    |\n  3 | k3=3\n    |    ^-- non-table value already exists\n[error] toml::insert_value: failed to insert a value, value already exists\n --> fromTOML\n    |\n 20 | k17=2\n    | ^^^-- inserting this\n    | ...\n    |\n 17 | k17=1\n    |     ^-- but value already exists\n"),
 ];

@@ -1,6 +1,7 @@
 //! Tables while they are being filled: which of them may still be added to, and what stands in the way.
 
 use bstr::BString;
+use rustc_hash::FxHashMap;
 
 use super::Toml;
 use super::report::{Region, Report};
@@ -22,7 +23,12 @@ pub enum Origin {
 pub struct Table {
     pub entries: Vec<(BString, Entry)>,
     pub origin: Origin,
+    /// Where each key is, once there are more than [`SEARCHED`].
+    index: FxHashMap<BString, usize>,
 }
+
+/// So many keys are found as quickly one after the other.
+const SEARCHED: usize = 16;
 
 /// A value with the place that errors about it show.
 #[derive(Debug)]
@@ -69,11 +75,26 @@ const REOPENED: &str = "toml::insert_value: reopening a table using dotted keys"
 
 impl Table {
     pub fn new(origin: Origin) -> Table {
-        Table { entries: Vec::new(), origin }
+        Table { entries: Vec::new(), origin, index: FxHashMap::default() }
     }
 
     fn position(&self, name: &BString) -> Option<usize> {
-        self.entries.iter().position(|(key, _)| key == name)
+        match self.entries.len() <= SEARCHED {
+            true => self.entries.iter().position(|(key, _)| key == name),
+            false => self.index.get(name).copied(),
+        }
+    }
+
+    fn push(&mut self, name: BString, entry: Entry) {
+        self.entries.push((name, entry));
+        let from = match self.entries.len() {
+            ..=SEARCHED => return,
+            length if self.index.is_empty() => length - SEARCHED - 1,
+            length => length - 1,
+        };
+        for (index, (name, _)) in self.entries.iter().enumerate().skip(from) {
+            self.index.insert(name.clone(), index);
+        }
     }
 
     /// The index of the entry, which is added if it is missing. Also gives whether it was there.
@@ -81,7 +102,7 @@ impl Table {
         match self.position(name) {
             Some(index) => (index, true),
             None => {
-                self.entries.push((name.clone(), fresh()));
+                self.push(name.clone(), fresh());
                 (self.entries.len() - 1, false)
             }
         }
@@ -96,7 +117,7 @@ impl Table {
         }
         match table.position(last) {
             None => {
-                table.entries.push((last.clone(), value));
+                table.push(last.clone(), value);
                 Ok(())
             }
             Some(index) => {
