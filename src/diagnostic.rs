@@ -66,7 +66,8 @@ impl Report {
             code: code(error.kind),
             label: place
                 .as_ref()
-                .map(|place| LabeledSpan::new(Some(label_text.into()), place.offset, token_length(place))),
+                .map(token)
+                .map(|(offset, length)| LabeledSpan::new(Some(label_text.into()), offset, length)),
             source: place.map(|place| {
                 let text = String::from_utf8_lossy(&place.source.text).into_owned();
                 NamedSource::new(print::origin(&place.source.origin), text)
