@@ -4,7 +4,7 @@ use bstr::BStr;
 
 /// How many edits away a name may be, and how many are offered: as in Nix.
 const MAX_DISTANCE: usize = 2;
-const MAX_OFFERED: usize = 3;
+const MAX_OFFERED: usize = 5;
 
 /// The names nearest to `name`, nearest first.
 pub fn closest<'n>(name: &BStr, known: impl Iterator<Item = &'n BStr>) -> Vec<String> {

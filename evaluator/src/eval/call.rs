@@ -203,7 +203,11 @@ impl Evaluator {
         self.stats.builtin_calls += 1;
         match (builtin.function)(self, arguments, pos) {
             Ok(value) => Ok(value),
-            Err(error) if builtin.is_traced() => {
+            Err(mut error) if builtin.is_traced() => {
+                // The frame has the place of the call already.
+                if error.pos == pos {
+                    error.pos = PosId::NONE;
+                }
                 Err(error.trace(pos, format!("while calling the '{}' builtin", builtin.name)))
             }
             Err(error) => Err(error),
