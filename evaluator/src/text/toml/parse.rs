@@ -18,7 +18,7 @@ pub fn parse(text: &[u8]) -> Result<Toml, TomlError> {
         text.push(b'\n');
     }
     let cursor = Cursor { text: &text, position: 0 };
-    let mut parser = Parser { cursor, faults: Vec::new(), depth: 0, too_deep: false, in_container: false };
+    let mut parser = Parser { cursor, faults: Vec::new(), depth: 0, too_deep: false, resume: None };
     let table = parser.file();
     if !parser.faults.is_empty() {
         let mut message = BString::default();
@@ -56,23 +56,26 @@ struct Parser<'a> {
     depth: usize,
     /// The limit was hit: one fault says it, and nothing more is read.
     too_deep: bool,
-    /// The last fault was inside an array or an inline table.
-    in_container: bool,
+    /// Where to go on after a fault in an array or an inline table.
+    resume: Option<usize>,
 }
 
 impl Parser<'_> {
     fn file(&mut self) -> Table {
         let mut root = Table::new(Origin::Header);
+        let mut faults_before = 0;
         self.definitions(&mut root);
         while !self.cursor.at_end() {
+            // A table with faults makes toml11 overlook a faulty header after it.
+            let overlook = self.faults.len() > faults_before;
+            faults_before = self.faults.len();
             let (key, many) = match self.header() {
                 Ok(header) => header,
                 Err(fault) => {
-                    // toml11 reads no further, and says so only if that is all there is to say.
-                    if self.faults.is_empty() {
-                        self.faults.push(fault);
-                    }
-                    return root;
+                    self.faults.extend((!overlook).then_some(fault));
+                    faults_before = self.faults.len();
+                    self.skip_to_header();
+                    continue;
                 }
             };
             match if many { root.open_next_table(&key) } else { root.open_table(&key) } {
@@ -143,16 +146,22 @@ impl Parser<'_> {
         }
     }
 
-    /// Goes behind a definition that was no good: after the next `=`, up to what could end a value.
+    /// Goes behind a definition that was no good.
     fn skip_definition(&mut self, start: usize) {
-        if self.in_container {
-            self.in_container = false;
-            return self.cursor.skip_while(|byte| byte != b'\n');
+        match self.resume.take() {
+            Some(position) => self.cursor.position = position,
+            None => {
+                self.cursor.position = start;
+                self.skip_pair(b",\n");
+            }
         }
-        self.cursor.position = start;
+    }
+
+    /// Goes on behind the next `=` in the line, up to one of these bytes.
+    fn skip_pair(&mut self, ends: &[u8]) {
         self.cursor.skip_while(|byte| byte != b'=' && byte != b'\n');
         if self.cursor.eat(b"=") {
-            self.cursor.skip_while(|byte| !matches!(byte, b',' | b']' | b'}' | b'\n'));
+            self.cursor.skip_while(|byte| !ends.contains(&byte));
         }
     }
 
@@ -219,7 +228,10 @@ impl Parser<'_> {
         self.depth += 1;
         let node = read(self);
         self.depth -= 1;
-        self.in_container |= node.is_err();
+        if node.is_err() && self.resume.is_none() {
+            self.cursor.skip_while(|byte| byte != b'\n');
+            self.resume = Some(self.cursor.position);
+        }
         node
     }
 
@@ -324,6 +336,8 @@ impl Parser<'_> {
             let place = Region::at(self.cursor.position);
             if !self.cursor.eat(b",") {
                 let title = "toml::parse_inline_table: expected value-separator `,` or closing `}`";
+                self.skip_pair(b",]}\n");
+                self.resume = Some(self.cursor.position);
                 return Err(Report::new(title, place, "here"));
             }
             self.cursor.skip_blanks();

@@ -70,6 +70,9 @@ struct Place {
     starts_mark: bool,
 }
 
+/// How much of a long line is shown before what is marked, and, with the last marked byte, after it.
+const AROUND: usize = 30;
+
 fn places(text: &[u8], region: Region, note: &str) -> Vec<Place> {
     let line = 1 + memchr::memchr_iter(b'\n', &text[..region.start.min(text.len())]).count();
     if region.start >= text.len() {
@@ -77,10 +80,18 @@ fn places(text: &[u8], region: Region, note: &str) -> Vec<Place> {
     }
     let start = memchr::memrchr(b'\n', &text[..region.start]).map_or(0, |at| at + 1);
     let end = memchr::memchr(b'\n', &text[region.start..]).map_or(text.len(), |at| region.start + at);
-    let indent = show(&text[start..region.start]).len();
-    let marked = region.end.min(end).saturating_sub(region.start).max(1);
-    let underline = format!("{}{}-- {note}", " ".repeat(indent), "^".repeat(marked));
-    vec![Place { line, text: show(&text[start..end]), underline, starts_mark: true }]
+    let marked_end = region.end.min(end).max(region.start + 1);
+    let (before, indent) = match region.start - start <= AROUND {
+        true => (show(&text[start..region.start]), ""),
+        false => (show(&text[region.start - AROUND..region.start]), "... "),
+    };
+    let (after, rest) = match end <= marked_end + AROUND - 1 {
+        true => (show(&text[region.start..end]), ""),
+        false => (show(&text[region.start..marked_end + AROUND - 1]), " ..."),
+    };
+    let spaces = " ".repeat(indent.len() + before.len());
+    let underline = format!("{spaces}{}-- {note}", "^".repeat(marked_end - region.start));
+    vec![Place { line, text: format!("{indent}{before}{after}{rest}"), underline, starts_mark: true }]
 }
 
 /// At the end of the text toml11 shows the last line, and then all of the text as if it were a line.
