@@ -85,7 +85,7 @@ fn places(text: &[u8], region: Region, note: &str) -> Vec<Place> {
         true => (show(&text[start..region.start]), ""),
         false => (show(&text[region.start - AROUND..region.start]), "... "),
     };
-    let (after, rest) = match end <= marked_end + AROUND - 1 {
+    let (after, rest) = match end < marked_end + AROUND {
         true => (show(&text[region.start..end]), ""),
         false => (show(&text[region.start..marked_end + AROUND - 1]), " ..."),
     };
