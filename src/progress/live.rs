@@ -16,7 +16,6 @@ const WORTH_TELLING: Duration = Duration::from_secs(3);
 /// Draws on standard error.
 pub struct Live {
     screen: MultiProgress,
-    summary: ProgressBar,
     state: Mutex<State>,
 }
 
@@ -25,6 +24,8 @@ struct State {
     /// What builds took earlier, by their names.
     remembered: HashMap<String, Effort>,
     running: HashMap<ActivityId, Activity>,
+    /// The last line, while there is something to do.
+    summary: Option<ProgressBar>,
     planned: usize,
     done: usize,
     failed: usize,
@@ -40,14 +41,22 @@ struct Activity {
 impl Live {
     /// An empty screen.
     pub fn new() -> Live {
-        let screen = MultiProgress::new();
-        let summary = screen.add(ProgressBar::new_spinner());
-        summary.set_style(style("{msg} [{elapsed}]"));
-        Live { screen, summary, state: Mutex::default() }
+        Live { screen: MultiProgress::new(), state: Mutex::default() }
+    }
+
+    fn summary(&self, state: &mut State) -> ProgressBar {
+        let new = || {
+            let summary = self.screen.add(ProgressBar::new_spinner());
+            summary.set_style(style("{msg} [{elapsed}]"));
+            summary.enable_steady_tick(REDRAW);
+            summary
+        };
+        state.summary.get_or_insert_with(new).clone()
     }
 
     fn start(&self, state: &mut State, id: ActivityId, name: String, kind: ActivityKind) {
-        let bar = self.screen.insert_before(&self.summary, ProgressBar::new_spinner());
+        let summary = self.summary(state);
+        let bar = self.screen.insert_before(&summary, ProgressBar::new_spinner());
         let remembered = state.remembered.get(&name).map(|effort| Duration::from_millis(effort.milliseconds));
         let of = remembered
             .filter(|time| *time >= WORTH_TELLING)
@@ -57,7 +66,6 @@ impl Live {
         bar.set_prefix(name.clone());
         bar.enable_steady_tick(REDRAW);
         state.running.insert(id, Activity { bar, kind, name, phase: String::new() });
-        self.summary.enable_steady_tick(REDRAW);
     }
 
     fn finish(&self, state: &mut State, id: ActivityId, outcome: &Outcome, elapsed: Duration) {
@@ -83,16 +91,17 @@ impl Live {
         }
     }
 
-    fn summarise(&self, state: &State) {
+    fn summarise(&self, state: &mut State) {
         let running = state.running.len();
         let waiting = state.planned.saturating_sub(state.done + state.failed + running);
         let mut text = format!("{running} running, {waiting} waiting, {} done", state.done);
         if state.failed > 0 {
             text.push_str(&format!(", {} failed", state.failed));
         }
-        self.summary.set_message(text);
-        if running == 0 && waiting == 0 {
-            self.summary.finish_and_clear();
+        if running > 0 || waiting > 0 {
+            self.summary(state).set_message(text);
+        } else if let Some(summary) = state.summary.take() {
+            summary.finish_and_clear();
         }
     }
 }
@@ -172,6 +181,6 @@ impl Observer for Live {
                 return;
             }
         }
-        self.summarise(&state);
+        self.summarise(&mut state);
     }
 }

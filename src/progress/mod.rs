@@ -38,7 +38,8 @@ pub fn view(global: &Global) -> Arc<dyn View> {
 /// Seconds, with a decimal while they are few.
 fn seconds(elapsed: std::time::Duration) -> String {
     match elapsed.as_secs() {
-        0..=59 => format!("{:.1} s", elapsed.as_secs_f64()),
+        0..=9 => format!("{:.1} s", elapsed.as_secs_f64()),
+        short @ 10..=59 => format!("{short} s"),
         long => format!("{} min {} s", long / 60, long % 60),
     }
 }
