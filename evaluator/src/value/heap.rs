@@ -40,7 +40,9 @@ impl Default for Heap {
 impl Heap {
     /// An empty allocator.
     pub const fn new() -> Heap {
-        Heap { next: std::ptr::null_mut(), end: std::ptr::null_mut(), allocated: 0 }
+        // Not null: an object of no bytes may be asked for before there is a chunk.
+        let nowhere = std::ptr::without_provenance_mut(ALIGN);
+        Heap { next: nowhere, end: nowhere, allocated: 0 }
     }
 
     /// Bytes taken from the system so far.
