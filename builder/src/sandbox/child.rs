@@ -27,7 +27,7 @@ use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 
 use super::failure::{Failure, Step, user_namespace_hint};
 use super::plan::{End, Plan, Process, Report};
-use super::{filter, root};
+use super::{filter, root, staging};
 
 /// Runs as the child of a sandbox: the plan is on standard input, reports go to standard output, and standard error
 /// becomes the program's standard output and error.
@@ -62,10 +62,13 @@ fn keep() -> Result<(), Failure> {
     unistd::setsid().step(|| "start a session".to_owned())?;
     let mut text = Vec::new();
     io::stdin().read_to_end(&mut text).step(|| "read the plan".to_owned())?;
-    let plan: Plan = serde_json::from_slice(&text)
+    let mut plan: Plan = serde_json::from_slice(&text)
         .map_err(|error| Failure::new(format!("understand the plan ({error})"), Errno::EINVAL))?;
     unistd::chdir(&plan.base).step(|| format!("enter {}", plan.base.display()))?;
-    become_outside_user(&plan)?;
+    if let Some((user, group)) = plan.identity.outside {
+        staging::gather(&mut plan)?;
+        become_user(user, group)?;
+    }
     let is_host_root = Uid::effective().is_root();
     enter_namespaces(&plan)?;
     die_with_parent()?;
@@ -109,8 +112,7 @@ fn keep() -> Result<(), Failure> {
 }
 
 /// Root becomes a user who is nobody: in the namespaces to come even uid 0 would keep what it owns outside.
-fn become_outside_user(plan: &Plan) -> Result<(), Failure> {
-    let Some((user, group)) = plan.identity.outside else { return Ok(()) };
+fn become_user(user: u32, group: u32) -> Result<(), Failure> {
     let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
     unistd::setgroups(&[]).step(|| "leave root's groups".to_owned())?;
     unistd::setresgid(group, group, group).step(|| format!("become group {group}"))?;

@@ -10,6 +10,7 @@ mod identity;
 mod launch;
 mod plan;
 mod root;
+mod staging;
 
 pub use identity::choose as choose_identity;
 pub use launch::{Listener, Running, Stop, launch};

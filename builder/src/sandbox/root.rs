@@ -44,7 +44,7 @@ pub fn enter(plan: &Plan, is_host_root: bool) -> Result<(), Failure> {
 }
 
 /// Nothing mounted from here on is seen outside, and the other way round.
-fn detach_from_host() -> Result<(), Failure> {
+pub(super) fn detach_from_host() -> Result<(), Failure> {
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).map_err(|errno| Failure {
         hint: user_namespace_hint(errno),
         ..Failure::new("make the mounts private", errno)
@@ -170,13 +170,13 @@ impl Root {
 
 /// How something of the host is seen inside.
 #[derive(PartialEq, Eq)]
-enum Shown {
+pub(super) enum Shown {
     Mounted,
     Link,
 }
 
 /// Lets `target` be what `source` is. A symbolic link cannot be a mount, so it is made anew.
-fn show(source: &Path, target: &Path) -> Result<Shown, Failure> {
+pub(super) fn show(source: &Path, target: &Path) -> Result<Shown, Failure> {
     let metadata = fs::symlink_metadata(source).step(|| format!("look at {}", source.display()))?;
     if let Some(parent) = target.parent() {
         make_dirs(parent)?;
@@ -211,7 +211,7 @@ fn restrict(target: &Path, access: MsFlags) -> Result<(), Failure> {
     mount(NONE, target, NONE, flags, NONE).step(|| format!("restrict the mount {}", target.display()))
 }
 
-fn mount_tmpfs(target: &Path, options: &str) -> Result<(), Failure> {
+pub(super) fn mount_tmpfs(target: &Path, options: &str) -> Result<(), Failure> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("tmpfs"), target, Some("tmpfs"), flags, Some(options)).map_err(|errno| Failure {
         hint: user_namespace_hint(errno),

@@ -26,7 +26,6 @@ const HELPER: &str = "/test/helper";
 /// This program where every user may read it, whatever the permissions of the folder it was made in.
 static READABLE_SELF: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = folder.path().join("helper");
     fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
@@ -41,14 +40,13 @@ pub struct Workshop {
     pub dir: Scratch,
 }
 
-/// A temporary folder that may hold a store, whose files are write-protected.
+/// A temporary folder that may hold a store, whose files are write-protected. Only its owner may enter it, which must not
+/// keep the sandbox's user out.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
     pub fn new() -> Scratch {
-        let folder = tempfile::tempdir().unwrap().keep();
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        Scratch(folder)
+        Scratch(tempfile::tempdir().unwrap().keep())
     }
 
     pub fn path(&self) -> &Path {
