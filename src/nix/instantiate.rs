@@ -23,6 +23,8 @@ struct Options {
     evaluate: bool,
     strict: bool,
     json: bool,
+    xml: bool,
+    no_location: bool,
     raw: bool,
     parse: bool,
     show_trace: bool,
@@ -67,6 +69,8 @@ fn parse(arguments: &[OsString]) -> Result<Options, String> {
             "--eval" | "--eval-only" => options.evaluate = true,
             "--strict" => options.strict = true,
             "--json" => options.json = true,
+            "--xml" => options.xml = true,
+            "--no-location" => options.no_location = true,
             "--raw" => options.raw = true,
             "--parse" | "--parse-only" => options.parse = true,
             "--show-trace" => options.show_trace = true,
@@ -74,7 +78,7 @@ fn parse(arguments: &[OsString]) -> Result<Options, String> {
             "--impure" => options.pure = false,
             "--restrict-eval" => options.restricted = true,
             "--find-file" => options.find_file = true,
-            "--no-location" | "--read-write-mode" | "--readonly-mode" | "--quiet" | "--indirect" => {}
+            "--read-write-mode" | "--readonly-mode" | "--quiet" | "--indirect" => {}
             "--stats" => options.stats = true,
             "-E" | "--expr" => options.expression = true,
             "-A" | "--attr" => options.attributes.push(value(&text)?.to_string_lossy().into_owned()),
@@ -193,6 +197,8 @@ fn print_value(evaluator: &mut Evaluator, options: &Options, value: Value) -> Re
     let text = if options.json {
         let text = evaluator.to_json(value, options.strict)?;
         [text, b"\n".to_vec()].concat()
+    } else if options.xml {
+        evaluator.to_xml(value, options.strict, !options.no_location)?
     } else if options.raw {
         evaluator.to_raw(value)?
     } else {

@@ -68,18 +68,18 @@ mod serde_json_like {
     pub(super) type Object = std::collections::BTreeMap<Vec<u8>, Vec<u8>>;
 
     /// The object's text.
-    pub(super) fn text(object: &Object) -> Vec<u8> {
+    pub(super) fn text(object: &Object) -> crate::Result<Vec<u8>> {
         let mut text = vec![b'{'];
         for (index, (name, value)) in object.iter().enumerate() {
             if index > 0 {
                 text.push(b',');
             }
-            crate::builtins::serialise::json_string(&mut text, name);
+            crate::builtins::json::json_string(&mut text, name)?;
             text.push(b':');
             text.extend_from_slice(value);
         }
         text.push(b'}');
-        text
+        Ok(text)
     }
 }
 
@@ -192,7 +192,7 @@ impl Attributes {
             })?;
         }
         if let Some(json) = &given.json {
-            let text = serde_json_like::text(json);
+            let text = serde_json_like::text(json)?;
             given.derivation.env.insert("__json".into(), text.into());
         }
         Ok(given)
@@ -269,7 +269,7 @@ impl Attributes {
             return Ok(());
         }
         let mut text = Vec::new();
-        super::serialise::write_json(evaluator, value, true, &mut self.context, &mut text, pos)?;
+        super::json::write_json(evaluator, value, true, &mut self.context, &mut text, pos)?;
         if let Some(json) = &mut self.json {
             json.insert(name.text().to_vec(), text);
         }

@@ -472,7 +472,7 @@ fn is_wanted(
     evaluator.expect_bool(value, pos, doing)
 }
 
-fn store_path_value(evaluator: &mut Evaluator, path: StorePath) -> Value {
+pub(super) fn store_path_value(evaluator: &mut Evaluator, path: StorePath) -> Value {
     let text = path.to_string();
     let context = Context::single(&mut evaluator.heap, ContextElement::Opaque(path));
     evaluator.heap.string_with(text.as_bytes(), context)

@@ -4,13 +4,16 @@ mod attrs;
 mod context;
 mod control;
 mod derivation;
+mod fetch;
 mod files;
+mod json;
 mod lists;
 mod numbers;
-mod serialise;
 mod sets;
 mod strings;
+mod toml;
 mod types;
+mod xml;
 
 use rustc_hash::FxHashMap;
 
@@ -57,7 +60,7 @@ pub struct BuiltinId(pub(crate) u16);
 
 const GROUP_BITS: u16 = 6;
 
-static GROUPS: [&[Builtin]; 11] = [
+static GROUPS: [&[Builtin]; 14] = [
     types::BUILTINS,
     numbers::BUILTINS,
     lists::BUILTINS,
@@ -67,7 +70,10 @@ static GROUPS: [&[Builtin]; 11] = [
     context::BUILTINS,
     control::BUILTINS,
     files::BUILTINS,
-    serialise::BUILTINS,
+    json::BUILTINS,
+    toml::BUILTINS,
+    xml::BUILTINS,
+    fetch::BUILTINS,
     derivation::BUILTINS,
 ];
 
@@ -122,7 +128,7 @@ impl Globals {
     pub(crate) fn new(settings: &Settings, heap: &mut Heap) -> Globals {
         let mut names = FxHashMap::default();
         let mut members: Vec<(Symbol, Value)> = Vec::new();
-        for (id, builtin) in all() {
+        for (id, builtin) in all().filter(|(_, builtin)| is_enabled(builtin, settings)) {
             let value = Value::builtin(id);
             members.push((Symbol::intern(builtin.name.as_bytes()), value));
             names.insert(global_name(builtin.name), value);
@@ -161,6 +167,14 @@ impl Globals {
     /// All names in scope.
     pub fn names(&self) -> impl Iterator<Item = Symbol> {
         self.names.keys().copied()
+    }
+}
+
+/// Whether a builtin is there at all: an experimental one is only where its feature is on.
+fn is_enabled(builtin: &Builtin, settings: &Settings) -> bool {
+    match builtin.name {
+        "fetchTree" => settings.has_feature("fetch-tree") || settings.has_feature("flakes"),
+        _ => true,
     }
 }
 
