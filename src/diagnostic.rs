@@ -43,7 +43,7 @@ pub fn report(error: &EvalError, show_trace: bool) -> String {
         false => GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor()),
     };
     if handler.render_report(&mut out, &report).is_err() {
-        return format!("error: {}\n", error.message);
+        return format!("error: {}\n", message(error));
     }
     out
 }
@@ -62,7 +62,7 @@ impl Report {
         let place = user_place(error);
         let label_text = label(error.kind);
         Report {
-            message: error.message.clone(),
+            message: message(error).to_owned(),
             code: code(error.kind),
             label: place
                 .as_ref()
@@ -173,4 +173,9 @@ impl Diagnostic for Report {
             .clone()
             .map(|label| Box::new(std::iter::once(label)) as Box<dyn Iterator<Item = LabeledSpan>>)
     }
+}
+
+/// The message without the colours and line breaks at its end that some of Nix's have.
+fn message(error: &EvalError) -> &str {
+    error.message.trim_end_matches("\u{1b}[0m").trim_end()
 }

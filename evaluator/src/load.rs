@@ -197,6 +197,7 @@ fn lower_failure(error: LowerError) -> Failure {
             let message = format!("undefined variable '{}'", name.text());
             EvalError::new(ErrorKind::UndefinedVariable, pos, message)
         }
+        LowerError::TooDeep { pos } => EvalError::eval(pos, "functions are nested too deeply here"),
         LowerError::NoHome { pos } => {
             EvalError::eval(pos, "'~' is used, but no home folder is known (set HOME)")
         }

@@ -18,7 +18,7 @@ use crate::{
     builtins::Globals,
     code_cache::CodeCache,
     eval::error::{ErrorKind, EvalError, Result},
-    ir::{Call, Expr},
+    ir::{Call, Expr, Variable},
     position::PosId,
     store::{self, Source, Store},
     value::{Heap, Value},
@@ -132,9 +132,10 @@ impl Session {
     /// Code that applies the value in slot 0 to those in slots 1 to `arguments`: what delayed applications run.
     pub(crate) fn application(&self, arguments: usize) -> &'static Expr {
         self.applications[arguments].get_or_init(|| {
-            let arguments: Vec<Expr> = (1..=arguments as u32).map(Expr::Local).collect();
-            let call = Call { function: Expr::Local(0), arguments: arguments.leak(), pos: PosId::NONE };
-            Box::leak(Box::new(Expr::Call(Box::leak(Box::new(call)))))
+            let slot = |slot| Expr::Local(Variable { slot, pos: PosId::NONE });
+            let arguments: Vec<Expr> = (1..=arguments as u32).map(slot).collect();
+            let call = Call { function: slot(0), arguments: arguments.leak(), pos: PosId::NONE };
+            Box::leak(Box::new(Expr::Apply(Box::leak(Box::new(call)))))
         })
     }
 

@@ -1,47 +1,122 @@
 //! Errors in the wording and layout of Nix.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
-use zeval_evaluator::{EvalError, position::PosId, print};
+use unicode_width::UnicodeWidthChar;
+use zeval_evaluator::{EvalError, eval::error::Trace, position::PosId, print};
 
-/// How many frames are shown without `--show-trace`.
-const FRAMES: usize = 2;
+/// How much is shown without `--show-trace`: a frame counts one, and one more if it has a place.
+const SHOWN: usize = 3;
 
-/// The text of an error as Nix prints it to stderr.
+/// How many repeated frames are shown rather than counted.
+const REPEATED: usize = 5;
+
+/// The text of an error as Nix prints it to stderr; follows `showErrorInfo` of libutil/error.cc.
 pub fn render(error: &EvalError, show_trace: bool) -> String {
-    let mut out = String::from("error:");
-    let mut shown = 0;
-    let mut truncated = false;
-    let mut last = PosId::NONE;
-    for trace in error.traces.iter().rev() {
-        truncated |= !show_trace && shown >= FRAMES;
-        if truncated && !trace.always {
-            continue;
+    let mut body = Frames::render(&error.traces, show_trace);
+    if !error.traces.is_empty() {
+        body.push_str("\nerror: ");
+    }
+    let _ = writeln!(body, "{}", error.message);
+    place(&mut body, error.pos, "");
+    suggestions(&mut body, &error.suggestions);
+    expand_tabs(&indented("error: ", body.trim_end()))
+}
+
+struct Frames<'e> {
+    out: String,
+    seen: HashSet<(PosId, &'e str)>,
+    skipped: Vec<&'e Trace>,
+    count: usize,
+}
+
+impl<'e> Frames<'e> {
+    fn render(traces: &'e [Trace], show_trace: bool) -> String {
+        let mut frames = Frames { out: String::new(), seen: HashSet::new(), skipped: Vec::new(), count: 0 };
+        let mut truncated = false;
+        for trace in traces.iter().rev() {
+            truncated |= !show_trace && frames.count > SHOWN;
+            if truncated && !trace.always {
+                continue;
+            }
+            if !frames.seen.insert((trace.pos, &trace.text)) {
+                frames.skipped.push(trace);
+                continue;
+            }
+            frames.show_skipped();
+            frames.count += 1;
+            frames.show(trace);
         }
-        shown += 1;
-        let _ = writeln!(out, "\n       … {}", indented(&trace.text));
-        // A frame at the place of the frame before it is not located again.
-        if trace.pos.is_some() && trace.pos != last {
-            place(&mut out, trace.pos, 9);
-            last = trace.pos;
+        frames.show_skipped();
+        if truncated {
+            let hint = "(stack trace truncated; use '--show-trace' to show the full, detailed trace)";
+            let _ = writeln!(frames.out, "\n{hint}");
+        }
+        frames.out
+    }
+
+    fn show(&mut self, trace: &Trace) {
+        let _ = writeln!(self.out, "\n… {}", trace.text);
+        if place(&mut self.out, trace.pos, "  ") {
+            self.count += 1;
         }
     }
-    if truncated {
-        let hint = "(stack trace truncated; use '--show-trace' to show the full, detailed trace)";
-        let _ = writeln!(out, "\n       {hint}");
+
+    fn show_skipped(&mut self) {
+        let skipped = std::mem::take(&mut self.skipped);
+        if skipped.len() > REPEATED {
+            let _ = writeln!(self.out, "\n({} duplicate frames omitted)", skipped.len());
+            return;
+        }
+        for trace in skipped {
+            self.show(trace);
+        }
     }
-    match shown {
-        0 => out.push(' '),
-        _ => out.push_str("\n       error: "),
+}
+
+/// The first line behind the prefix, the others below it; spaces at the end of lines are dropped.
+fn indented(prefix: &str, text: &str) -> String {
+    let rest = " ".repeat(prefix.len());
+    let mut out = String::new();
+    for (index, line) in text.split('\n').enumerate() {
+        let start = if index == 0 { prefix } else { &rest };
+        let _ = writeln!(out, "{}", format!("{start}{line}").trim_end_matches([' ', '\n', '\r', '\t']));
     }
-    let _ = writeln!(out, "{}", indented(&error.message));
-    place(&mut out, error.pos, 7);
-    suggestions(&mut out, &error.suggestions);
     out
 }
 
-fn indented(text: &str) -> String {
-    text.replace('\n', "\n       ")
+/// What a terminal that shows no colours gets: tabs become spaces up to the next multiple of eight columns, which Nix counts from the start of the message.
+fn expand_tabs(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut column = 0;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            // Colours and other escape sequences are for terminals.
+            '\u{1b}' => skip_escape(&mut chars),
+            '\t' => loop {
+                out.push(' ');
+                column += 1;
+                if column % 8 == 0 {
+                    break;
+                }
+            },
+            '\r' | '\u{7}' => {}
+            _ => {
+                column += c.width().unwrap_or(0);
+                out.push(c);
+            }
+        }
+    }
+    out
+}
+
+/// Skips what follows an escape character: `[`, parameters and a final letter, or a single character.
+fn skip_escape(chars: &mut std::str::Chars<'_>) {
+    if chars.next() == Some('[') {
+        chars.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
+    }
 }
 
 fn suggestions(out: &mut String, names: &[String]) {
@@ -50,23 +125,24 @@ fn suggestions(out: &mut String, names: &[String]) {
         [one] => one.clone(),
         [first @ .., last] => format!("one of {} or {last}", first.join(", ")),
     };
-    let _ = writeln!(out, "       Did you mean {list}?");
+    let _ = writeln!(out, "Did you mean {list}?");
 }
 
-fn place(out: &mut String, pos: PosId, indent: usize) {
-    let Some(place) = pos.place() else { return };
-    let _ = writeln!(out, "{:indent$}at {}:", "", print::position(pos));
+/// The place with the lines of code around it; tells whether there is one.
+fn place(out: &mut String, pos: PosId, indent: &str) -> bool {
+    let Some(place) = pos.place() else { return false };
+    let _ = write!(out, "{indent}at {}:", print::position(pos));
     let lines: Vec<&[u8]> = place.source.text.split(|&byte| byte == b'\n').collect();
     let mut code = |number: usize| {
         let Some(line) = number.checked_sub(1).and_then(|index| lines.get(index)) else { return };
-        let line = String::from_utf8_lossy(line);
-        let separator = if line.is_empty() { "" } else { " " };
-        let _ = writeln!(out, "{number:>13}|{separator}{line}");
+        let _ = write!(out, "\n {number:>5}| {}", String::from_utf8_lossy(line));
         if number == place.line {
-            let _ = writeln!(out, "{:>14} {}^", "|", " ".repeat(place.column - 1));
+            let _ = write!(out, "\n      |{}^", " ".repeat(place.column));
         }
     };
     code(place.line.wrapping_sub(1));
     code(place.line);
     code(place.line + 1);
+    out.push('\n');
+    true
 }

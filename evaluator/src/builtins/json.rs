@@ -45,7 +45,7 @@ pub(crate) fn write_json(
             json_string(out, string.bytes())?;
         }
         View::Path(path) => {
-            let text = evaluator.copy_to_store(path, context, pos)?;
+            let text = evaluator.copy_to_store(path, context)?;
             json_string(out, text)?;
         }
         View::Attrs(attrs) => {

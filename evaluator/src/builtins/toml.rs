@@ -22,7 +22,9 @@ fn from_toml(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
 }
 
 fn refused(reason: &str, pos: PosId) -> Failure {
-    EvalError::eval(pos, format!("while parsing TOML: {reason}"))
+    // Nix colours the reason, and so keeps the line that follows its last line break.
+    let end = if reason.ends_with('\n') { "\u{1b}[0m" } else { "" };
+    EvalError::eval(pos, format!("while parsing TOML: {reason}{end}"))
 }
 
 fn value_of(evaluator: &mut Evaluator, toml: Toml, pos: PosId) -> Result<Value> {

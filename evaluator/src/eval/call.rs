@@ -64,17 +64,28 @@ impl Evaluator {
         self.apply_arguments(function, Expressions { exprs: call.arguments, env }, call.pos)
     }
 
+    pub(super) fn apply_code(&mut self, call: &'static ir::Call, env: &'static Env) -> Result<Value> {
+        let pos = self.forced_at;
+        let function = self.eval(&call.function, env)?;
+        self.apply_arguments(function, Expressions { exprs: call.arguments, env }, pos)
+    }
+
     /// Applies a function to arguments; a call from a builtin, as a rule without position.
     pub fn apply(&mut self, function: Value, arguments: &[Value], pos: PosId) -> Result<Value> {
-        let function = self.force(function)?;
+        let function = self.force_at(function, pos)?;
         self.apply_arguments(function, arguments, pos)
     }
 
     /// The value of a thunk that `map` and its like made.
-    pub(super) fn apply_closure(&mut self, closure: &'static Closure, argument: Value) -> Result<Value> {
+    pub(super) fn apply_closure(
+        &mut self,
+        closure: &'static Closure,
+        argument: Value,
+        pos: PosId,
+    ) -> Result<Value> {
         if closure.lambda.parameters.len() == 1 {
-            self.enter(PosId::NONE)?;
-            let result = self.call_closure(closure, &[argument][..], 0, PosId::NONE);
+            self.enter(pos)?;
+            let result = self.call_closure(closure, &[argument][..], 0, pos);
             self.depth -= 1;
             return result;
         }
@@ -143,7 +154,9 @@ impl Evaluator {
                 }
                 View::Partial(partial) => self.apply_partial(partial, arguments, &mut next, pos)?,
                 View::Attrs(attrs) if attrs.find(crate::symbol::known().functor).is_some() => {
-                    self.functor(attrs, function, pos)?
+                    let argument = arguments.delayed(next, self);
+                    next += 1;
+                    self.functor(attrs, function, argument, pos)?
                 }
                 _ => return Err(self.not_a_function(function, pos)),
             };
@@ -154,12 +167,18 @@ impl Evaluator {
 
     /// Counts a call; the count goes down only where a call succeeds, and is set back where an error is caught.
     #[inline(always)]
-    fn enter(&mut self, pos: PosId) -> Result<()> {
+    pub(super) fn enter(&mut self, pos: PosId) -> Result<()> {
         self.depth += 1;
         if self.depth > self.max_depth {
             return Err(stack_overflow(pos));
         }
         self.check_stack(pos)
+    }
+
+    /// Ends what [`Evaluator::enter`] began, if it succeeded.
+    #[inline(always)]
+    pub(super) fn leave(&mut self) {
+        self.depth -= 1;
     }
 
     /// The number of calls under way, to be given to [`Evaluator::reset_depth`] where an error is caught.
@@ -201,13 +220,10 @@ impl Evaluator {
     #[inline(always)]
     fn call_builtin(&mut self, builtin: &'static Builtin, arguments: &[Value], pos: PosId) -> Result<Value> {
         self.stats.builtin_calls += 1;
-        match (builtin.function)(self, arguments, pos) {
+        // As in Nix, a builtin has no place: the frame of its call has.
+        match (builtin.function)(self, arguments, PosId::NONE) {
             Ok(value) => Ok(value),
-            Err(mut error) if builtin.is_traced() => {
-                // The frame has the place of the call already.
-                if error.pos == pos {
-                    error.pos = PosId::NONE;
-                }
+            Err(error) if builtin.is_traced() => {
                 Err(error.trace(pos, format!("while calling the '{}' builtin", builtin.name)))
             }
             Err(error) => Err(error),
@@ -243,11 +259,17 @@ impl Evaluator {
         }
     }
 
-    fn functor(&mut self, attrs: &'static Attrs, function: Value, pos: PosId) -> Result<Value> {
-        let known = crate::symbol::known();
-        let functor = attrs.get(known.functor).unwrap_or(Value::NULL);
-        let applied =
-            self.force(functor).and_then(|functor| self.apply_arguments(functor, &[function][..], pos));
+    fn functor(
+        &mut self,
+        attrs: &'static Attrs,
+        function: Value,
+        argument: Value,
+        pos: PosId,
+    ) -> Result<Value> {
+        let name = crate::symbol::known().functor;
+        let functor = attrs.get(name).unwrap_or(Value::NULL);
+        let own = attrs.position(name).unwrap_or_default();
+        let applied = self.apply(functor, &[function, argument], own);
         applied.traced(pos, || "while calling a functor (an attribute set with a '__functor' attribute)")
     }
 
@@ -276,15 +298,10 @@ impl Evaluator {
         for (index, parameter) in lambda.parameters.iter().enumerate() {
             let value = match &parameter.pattern {
                 None => arguments.delayed(first + index, self),
-                Some(pattern) => {
-                    let value = arguments.evaluated(first + index, self);
-                    match value
-                        .and_then(|value| self.match_pattern(lambda, parameter, pattern, value, env, pos))
-                    {
-                        Ok(value) => value,
-                        Err(error) => return Err(self.trace_call(error, lambda, pos)),
-                    }
-                }
+                Some(pattern) => match arguments.evaluated(first + index, self) {
+                    Ok(value) => self.match_pattern(lambda, parameter, pattern, value, env, pos)?,
+                    Err(error) => return Err(from_call_site(error, pos)),
+                },
             };
             env.slot(index as u32).set(value);
         }
@@ -320,8 +337,8 @@ impl Evaluator {
     ) -> Result<Value> {
         let Some(attrs) = value.as_attrs() else {
             let context = "while evaluating the value passed for the lambda argument";
-            let error = self.wrong_type(value, "a set");
-            return Err(if pos.is_some() { error.trace(pos, context) } else { error });
+            let error = self.wrong_type(value, "a set").trace(parameter.pos, context);
+            return Err(from_call_site(error, pos));
         };
         // An `@` name may be used by the defaults, which are delayed and so see it in time.
         let mut found = 0;
@@ -333,7 +350,7 @@ impl Evaluator {
                 }
                 None => match &formal.default {
                     Some(default) => self.delay(default, env),
-                    None => return Err(self.missing_argument(lambda, parameter, formal, attrs, pos)),
+                    None => return Err(missing_argument(lambda, parameter, formal, pos)),
                 },
             };
             env.slot(pattern.base + index as u32).set(bound);
@@ -345,27 +362,6 @@ impl Evaluator {
             }
         }
         Ok(value)
-    }
-
-    #[cold]
-    fn missing_argument(
-        &mut self,
-        lambda: &'static Lambda,
-        parameter: &'static ir::Parameter,
-        formal: &'static ir::Formal,
-        attrs: &'static Attrs,
-        pos: PosId,
-    ) -> Failure {
-        let flat = attrs.flatten(&mut self.heap);
-        let names = flat.keys.symbols().iter().map(|symbol| symbol.text());
-        let message = format!(
-            "function '{}' called without required argument '{}'",
-            lambda.shown_name(),
-            formal.name.text()
-        );
-        let error = EvalError::new(ErrorKind::MissingArgument, parameter.pos, message)
-            .suggest(crate::suggest::closest(formal.name.text(), names));
-        error.trace(pos, "from call site")
     }
 
     #[cold]
@@ -394,6 +390,26 @@ impl Evaluator {
             .suggest(crate::suggest::closest(unexpected.text(), names));
         error.trace(pos, "from call site")
     }
+}
+
+#[cold]
+fn missing_argument(
+    lambda: &'static Lambda,
+    parameter: &'static ir::Parameter,
+    formal: &'static ir::Formal,
+    pos: PosId,
+) -> Failure {
+    let message = format!(
+        "function '{}' called without required argument '{}'",
+        lambda.shown_name(),
+        formal.name.text()
+    );
+    EvalError::new(ErrorKind::MissingArgument, parameter.pos, message).trace(pos, "from call site")
+}
+
+#[cold]
+fn from_call_site(error: Failure, pos: PosId) -> Failure {
+    if pos.is_some() { error.trace(pos, "from call site") } else { error }
 }
 
 impl Lambda {

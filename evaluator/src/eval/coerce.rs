@@ -48,7 +48,7 @@ impl Evaluator {
         pos: PosId,
         doing: &str,
     ) -> Result<&'static [u8]> {
-        let value = self.force(value).traced(pos, || doing)?;
+        let value = self.force_at(value, pos)?;
         match value.view() {
             View::String(string) => {
                 *context = Context::union(&mut self.heap, *context, string.context);
@@ -56,7 +56,7 @@ impl Evaluator {
             }
             View::Path(path) if coercion.copy_to_store => {
                 self.check_stack(pos)?;
-                self.copy_to_store(path, context, pos)
+                self.copy_to_store(path, context)
             }
             View::Path(path) => Ok(path),
             View::Attrs(attrs) => {
@@ -94,9 +94,7 @@ impl Evaluator {
         doing: &str,
     ) -> Result<&'static [u8]> {
         if let Some(to_string) = attrs.get(known().to_string) {
-            let text = self
-                .apply(to_string, &[value], pos)
-                .traced(pos, || "while converting a set to string using its `__toString` attribute")?;
+            let text = self.apply(to_string, &[value], pos)?;
             let doing = "while evaluating the result of the `__toString` attribute";
             return self.coerce(text, coercion, context, pos, doing);
         }
@@ -132,9 +130,8 @@ impl Evaluator {
         &mut self,
         path: &[u8],
         context: &mut Option<&'static Context>,
-        pos: PosId,
     ) -> Result<&'static [u8]> {
-        let store_path = self.session.copy_to_store(path, pos)?;
+        let store_path = self.session.copy_to_store(path, PosId::NONE)?;
         let element = crate::value::context::ContextElement::Opaque(store_path.clone());
         let single = Context::single(&mut self.heap, element);
         *context = Context::union(&mut self.heap, *context, single);
@@ -149,21 +146,21 @@ impl Evaluator {
         pos: PosId,
         doing: &str,
     ) -> Result<&'static [u8]> {
-        let forced = self.force(value).traced(pos, || doing)?;
+        let forced = self.force_at(value, pos).traced(pos, || doing)?;
         if let View::Path(path) = forced.view() {
             return Ok(path);
         }
         if let View::Attrs(attrs) = forced.view()
-            && attrs.get(known().to_string).is_none()
-            && let Some(out_path) = attrs.get(known().out_path)
+            && let Some(to_string) = attrs.get(known().to_string)
         {
-            return self.coerce_to_path(out_path, context, pos, doing);
+            let path = self.apply(to_string, &[forced], pos)?;
+            return self.coerce_to_path(path, context, pos, doing);
         }
         let text = self.coerce(forced, Coercion::APPENDED, context, pos, doing)?;
         if text.first() != Some(&b'/') {
             let shown = String::from_utf8_lossy(text);
             let message = format!("string '{shown}' doesn't represent an absolute path");
-            return Err(EvalError::eval(pos, message).trace(pos, doing));
+            return Err(EvalError::eval(PosId::NONE, message).trace(pos, doing));
         }
         Ok(self.heap.bytes(&crate::canonical_path(text)))
     }

@@ -21,11 +21,16 @@ impl Evaluator {
 
     /// `a == b`, as Nix's `eqValues`: functions are never equal, derivations are when their `outPath` is.
     pub fn equal(&mut self, left: Value, right: Value, pos: PosId, context: &str) -> Result<bool> {
-        let left = self.force(left)?;
-        let right = self.force(right)?;
+        let left = self.force_at(left, pos)?;
+        let right = self.force_at(right, pos)?;
         if left == right {
-            // The same object. Functions are equal only as the same element of something, which callers look at first.
-            return Ok(!matches!(left.view(), View::Builtin(_) | View::Closure(_) | View::Partial(_)));
+            // The same object. Functions, and what is not a number, are equal only as the same element of something, which
+            // callers look at first.
+            return Ok(match left.view() {
+                View::Builtin(_) | View::Closure(_) | View::Partial(_) => false,
+                View::Float(number) => !number.is_nan(),
+                _ => true,
+            });
         }
         self.check_stack(pos)?;
         match (left.view(), right.view()) {

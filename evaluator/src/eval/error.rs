@@ -104,6 +104,12 @@ impl EvalError {
         self
     }
 
+    /// Says where it happened.
+    pub fn at(mut self: Box<Self>, pos: PosId) -> Failure {
+        self.pos = pos;
+        self
+    }
+
     /// Adds names that may have been meant.
     pub fn suggest(mut self: Box<Self>, suggestions: Vec<String>) -> Failure {
         self.suggestions = suggestions;

@@ -35,8 +35,8 @@ pub fn show_type(value: Value) -> String {
 }
 
 impl Evaluator {
-    /// The error for a value of the wrong type: `wanted` is as in "a set". It has no place of its own: the frame that the
-    /// caller adds has.
+    /// The error for a value of the wrong type: `wanted` is as in "a set". It has no place: for sets, lists and
+    /// coercions the frame that the caller adds has one.
     #[cold]
     pub fn wrong_type(&mut self, value: Value, wanted: &str) -> Failure {
         let found = print::for_error(self, value);
@@ -46,58 +46,54 @@ impl Evaluator {
 
     /// A boolean.
     pub fn expect_bool(&mut self, value: Value, pos: PosId, context: &str) -> Result<bool> {
-        match self.force(value).traced(pos, || context)?.view() {
+        match self.force_at(value, pos).traced(pos, || context)?.view() {
             View::Bool(value) => Ok(value),
-            _ => Err(self.wrong_type(value, "a Boolean").trace(pos, context)),
+            _ => Err(self.wrong_type(value, "a Boolean").at(pos).trace(pos, context)),
         }
     }
 
     /// An integer.
     pub fn expect_int(&mut self, value: Value, pos: PosId, context: &str) -> Result<i64> {
-        match self.force(value).traced(pos, || context)?.view() {
+        match self.force_at(value, pos).traced(pos, || context)?.view() {
             View::Int(value) => Ok(value),
-            _ => Err(self.wrong_type(value, "an integer").trace(pos, context)),
+            _ => Err(self.wrong_type(value, "an integer").at(pos).trace(pos, context)),
         }
     }
 
     /// A number, as a float.
     pub fn expect_float(&mut self, value: Value, pos: PosId, context: &str) -> Result<f64> {
-        match self.force(value).traced(pos, || context)?.view() {
+        match self.force_at(value, pos).traced(pos, || context)?.view() {
             View::Int(value) => Ok(value as f64),
             View::Float(value) => Ok(value),
-            _ => Err(self.wrong_type(value, "a float").trace(pos, context)),
+            _ => Err(self.wrong_type(value, "a float").at(pos).trace(pos, context)),
         }
     }
 
     /// A set.
     #[inline(always)]
     pub fn expect_attrs(&mut self, value: Value, pos: PosId, context: &str) -> Result<&'static Attrs> {
-        match self.force(value) {
-            Ok(value) => match value.as_attrs() {
-                Some(attrs) => Ok(attrs),
-                None => Err(self.wrong_type(value, "a set").trace(pos, context)),
-            },
-            Err(error) => Err(error.trace(pos, context)),
+        let value = self.force_at(value, pos)?;
+        match value.as_attrs() {
+            Some(attrs) => Ok(attrs),
+            None => Err(self.wrong_type(value, "a set").trace(pos, context)),
         }
     }
 
     /// A list.
     #[inline(always)]
     pub fn expect_list(&mut self, value: Value, pos: PosId, context: &str) -> Result<&'static List> {
-        match self.force(value) {
-            Ok(value) => match value.as_list() {
-                Some(list) => Ok(list),
-                None => Err(self.wrong_type(value, "a list").trace(pos, context)),
-            },
-            Err(error) => Err(error.trace(pos, context)),
+        let value = self.force_at(value, pos)?;
+        match value.as_list() {
+            Some(list) => Ok(list),
+            None => Err(self.wrong_type(value, "a list").trace(pos, context)),
         }
     }
 
     /// A string, with whatever context.
     pub fn expect_string(&mut self, value: Value, pos: PosId, context: &str) -> Result<&'static Str> {
-        match self.force(value).traced(pos, || context)?.as_string() {
+        match self.force_at(value, pos).traced(pos, || context)?.as_string() {
             Some(string) => Ok(string),
-            None => Err(self.wrong_type(value, "a string").trace(pos, context)),
+            None => Err(self.wrong_type(value, "a string").at(pos).trace(pos, context)),
         }
     }
 
@@ -112,16 +108,16 @@ impl Evaluator {
             String::from_utf8_lossy(string.bytes()),
             crate::value::context::encode(first)
         );
-        Err(EvalError::eval(pos, message).trace(pos, context))
+        Err(EvalError::eval(PosId::NONE, message).trace(pos, context))
     }
 
     /// Something that can be called.
     pub fn expect_function(&mut self, value: Value, pos: PosId, context: &str) -> Result<Value> {
-        let forced = self.force(value).traced(pos, || context)?;
+        let forced = self.force_at(value, pos).traced(pos, || context)?;
         match forced.view() {
             View::Closure(_) | View::Builtin(_) | View::Partial(_) => Ok(forced),
             View::Attrs(attrs) if attrs.find(crate::symbol::known().functor).is_some() => Ok(forced),
-            _ => Err(self.wrong_type(value, "a function").trace(pos, context)),
+            _ => Err(self.wrong_type(value, "a function").at(pos).trace(pos, context)),
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod call;
 pub mod coerce;
 pub mod compare;
+mod difference;
 pub mod error;
 pub mod expect;
 pub mod operators;
@@ -36,6 +37,8 @@ pub struct Evaluator {
     stack_limit: usize,
     /// Whether calls of functions leave a trace in errors.
     pub(crate) trace_calls: bool,
+    /// Who needs the thunk that was entered last.
+    forced_at: PosId,
     /// What is counted for `--stats`.
     pub stats: Stats,
 }
@@ -59,6 +62,9 @@ pub struct Stats {
 pub const STACK_SIZE: usize = 4 << 30;
 /// What is left for code that does not check.
 const STACK_RESERVE: usize = 1 << 20;
+
+/// How many frames an error may have that a thunk remembers: each frame's thunk keeps a copy.
+const REMEMBERED_TRACES: usize = 32;
 
 /// The address of the current stack frame, about.
 #[inline(always)]
@@ -86,6 +92,7 @@ impl Evaluator {
             stack_limit: stack_address().saturating_sub(STACK_SIZE - STACK_RESERVE),
             trace_calls: session.settings.show_trace,
             session,
+            forced_at: PosId::NONE,
             stats: Stats::default(),
         }
     }
@@ -96,11 +103,16 @@ impl Evaluator {
         loop {
             return match expr {
                 Expr::Value(value) => self.force(*value),
-                Expr::Local(slot) => self.variable(env.slot(*slot)),
-                Expr::Outer(slot) => self.variable(env.ancestor(1).slot(*slot)),
-                Expr::Variable { depth, slot } => self.variable(env.ancestor(*depth).slot(*slot)),
+                Expr::Local(variable) => self.force_slot_at(env.slot(variable.slot), variable.pos),
+                Expr::Outer(variable) => {
+                    self.force_slot_at(env.ancestor(1).slot(variable.slot), variable.pos)
+                }
+                Expr::Distant { depth, slot, pos } => {
+                    self.force_slot_at(env.ancestor((*depth).into()).slot(*slot), *pos)
+                }
                 Expr::Select(select) => self.select(select, env),
                 Expr::Call(call) => self.call(call, env),
+                Expr::Apply(call) => self.apply_code(call, env),
                 Expr::If(branch) => {
                     let condition = self.condition(
                         &branch.condition,
@@ -125,7 +137,7 @@ impl Evaluator {
                 Expr::Lambda(lambda) => Ok(self.heap.closure(lambda, env)),
                 Expr::Attrs(attrs) => self.attrs(attrs, env),
                 Expr::RecAttrs(attrs) => self.rec_attrs(attrs, env),
-                Expr::List(elements) => Ok(self.list(elements, env)),
+                Expr::List(list) => Ok(self.list(list.elements, env)),
                 Expr::With(variable) => self.with_variable(variable, env),
                 Expr::SelectPath(select) => self.select_path(select, env),
                 Expr::HasAttr(has) => self.has_attr(has, env),
@@ -178,47 +190,55 @@ impl Evaluator {
     /// The value of a word: evaluates it if it is a thunk that has not been.
     #[inline(always)]
     pub fn force(&mut self, value: Value) -> Result<Value> {
+        self.force_at(value, PosId::NONE)
+    }
+
+    /// The same where errors can tell which expression needed the value.
+    #[inline(always)]
+    pub fn force_at(&mut self, value: Value, pos: PosId) -> Result<Value> {
         if !value.is_thunk() {
             return Ok(value);
         }
         let thunk = value.thunk();
         match thunk.value() {
             Some(value) => Ok(value),
-            None => self.force_thunk(thunk),
+            None => self.force_thunk(thunk, pos),
         }
     }
 
     /// The value in a slot; the slot is left with it, so that the next look finds it directly.
     #[inline(always)]
     pub fn force_slot(&mut self, slot: &'static Slot) -> Result<Value> {
+        self.force_slot_at(slot, PosId::NONE)
+    }
+
+    /// The same where errors can tell which expression needed the value.
+    #[inline(always)]
+    pub fn force_slot_at(&mut self, slot: &'static Slot, pos: PosId) -> Result<Value> {
         let value = slot.get();
         if !value.is_thunk() {
             return Ok(value);
         }
-        let value = self.force(value)?;
+        let value = self.force_at(value, pos)?;
         slot.set(value);
         Ok(value)
     }
 
-    #[inline(always)]
-    fn variable(&mut self, slot: &'static Slot) -> Result<Value> {
-        self.force_slot(slot)
-    }
-
     #[inline(never)]
-    fn force_thunk(&mut self, thunk: &'static Thunk) -> Result<Value> {
+    fn force_thunk(&mut self, thunk: &'static Thunk, pos: PosId) -> Result<Value> {
         self.check_stack(PosId::NONE)?;
         let state = thunk.state();
         let claimed = match state {
             ThunkState::Done(value) => return Ok(value),
             ThunkState::Failed(error) => return Err(Box::new(error.clone())),
-            ThunkState::Busy => return Err(infinite_recursion(PosId::NONE)),
+            ThunkState::Busy => return Err(infinite_recursion(pos)),
             ThunkState::Code(..) | ThunkState::Apply(..) => thunk.claim(),
         };
         self.stats.thunks += 1;
+        self.forced_at = pos;
         let result = match state {
             ThunkState::Code(expr, env) => self.eval(expr, env),
-            ThunkState::Apply(function, argument) => self.apply_closure(function, argument),
+            ThunkState::Apply(function, argument) => self.apply_closure(function, argument, pos),
             ThunkState::Done(_) | ThunkState::Failed(_) | ThunkState::Busy => unreachable!("returned above"),
         };
         match result {
@@ -227,8 +247,12 @@ impl Evaluator {
                 Ok(value)
             }
             Err(error) => {
-                thunk.restore(claimed);
-                Err(locate_recursion(error, state))
+                match error.is_catchable() && error.traces.len() < REMEMBERED_TRACES {
+                    // Whoever catches the error may come here again.
+                    true => thunk.fail(Box::leak(error.clone())),
+                    false => thunk.restore(claimed),
+                }
+                Err(error)
             }
         }
     }
@@ -248,10 +272,10 @@ impl Evaluator {
     pub fn delay(&mut self, expr: &'static Expr, env: &'static Env) -> Value {
         match expr {
             Expr::Value(value) => *value,
-            Expr::Local(slot) => self.delay_variable(expr, env, env.slot(*slot)),
-            Expr::Outer(slot) => self.delay_variable(expr, env, env.ancestor(1).slot(*slot)),
-            Expr::Variable { depth, slot } => {
-                self.delay_variable(expr, env, env.ancestor(*depth).slot(*slot))
+            Expr::Local(variable) => self.delay_variable(expr, env, env.slot(variable.slot)),
+            Expr::Outer(variable) => self.delay_variable(expr, env, env.ancestor(1).slot(variable.slot)),
+            Expr::Distant { depth, slot, .. } => {
+                self.delay_variable(expr, env, env.ancestor((*depth).into()).slot(*slot))
             }
             Expr::Lambda(lambda) => self.heap.closure(lambda, env),
             _ => match peek(expr, env) {
@@ -312,7 +336,12 @@ impl Evaluator {
         if self.condition(&assert.condition, env, assert.pos, context)? {
             return Ok(());
         }
-        let message = format!("assertion '{}' failed", self.parsed_form(assert));
+        let text = self.parsed_form(assert);
+        if let Expr::Equal(op) = &assert.condition {
+            let doing = || format!("while evaluating the condition of the assertion '{text}'");
+            self.explain_difference(op, env).traced(assert.pos, doing)?;
+        }
+        let message = format!("assertion '{text}' failed");
         Err(EvalError::new(ErrorKind::Assertion, assert.pos, message))
     }
 
@@ -386,11 +415,32 @@ fn peek(expr: &'static Expr, env: &'static Env) -> Option<Value> {
 fn peek_operand(expr: &'static Expr, env: &'static Env) -> Option<Value> {
     match expr {
         Expr::Value(value) => Some(value.peek()),
-        Expr::Local(slot) => Some(env.slot(*slot).get().peek()),
-        Expr::Outer(slot) => Some(env.ancestor(1).slot(*slot).get().peek()),
-        Expr::Variable { depth, slot } => Some(env.ancestor(*depth).slot(*slot).get().peek()),
+        Expr::Local(variable) => Some(env.slot(variable.slot).get().peek()),
+        Expr::Outer(variable) => Some(env.ancestor(1).slot(variable.slot).get().peek()),
+        Expr::Distant { depth, slot, .. } => Some(env.ancestor((*depth).into()).slot(*slot).get().peek()),
         Expr::Select(_) => peek(expr, env),
         _ => None,
+    }
+}
+
+/// Where the function stands whose call a thunk of `map` and its like delays.
+fn unevaluated_call(value: Value) -> PosId {
+    match value.peek().view() {
+        crate::value::View::Thunk(thunk) => match thunk.state() {
+            ThunkState::Apply(function, _) => function.lambda.parameters[0].pos,
+            _ => PosId::NONE,
+        },
+        _ => PosId::NONE,
+    }
+}
+
+/// Whether forcing a value may tell where it was needed.
+#[inline(always)]
+pub(super) fn needs_position(value: Value) -> bool {
+    match value.thunk().state() {
+        ThunkState::Busy | ThunkState::Apply(..) => true,
+        ThunkState::Code(expr, _) => matches!(expr, Expr::Apply(_)),
+        ThunkState::Done(_) | ThunkState::Failed(_) => false,
     }
 }
 
@@ -400,6 +450,10 @@ fn peek_ints(
     env: &'static Env,
     compute: fn(i64, i64) -> Option<i64>,
 ) -> Option<Value> {
+    // What is written out is left to be computed, so that it is shown as Nix shows it.
+    if let (Expr::Value(_), Expr::Value(_)) = (&op.left, &op.right) {
+        return None;
+    }
     let left = peek_operand(&op.left, env)?.as_small_int()?;
     let right = peek_operand(&op.right, env)?.as_small_int()?;
     Value::small_int(compute(left, right)?)
@@ -415,18 +469,6 @@ pub(crate) fn stack_overflow(pos: PosId) -> Failure {
     EvalError::new(ErrorKind::StackOverflow, pos, "stack overflow; max-call-depth exceeded")
 }
 
-/// Gives the error of a thunk that needs itself the position of the expression that asked.
-#[cold]
-fn locate_recursion(mut error: Failure, state: ThunkState) -> Failure {
-    if error.kind == ErrorKind::InfiniteRecursion
-        && !error.pos.is_some()
-        && let ThunkState::Code(expr, _) = state
-    {
-        error.pos = expr.position();
-    }
-    error
-}
-
 impl Evaluator {
     /// Evaluates a value and all that it holds; what was seen on the way is not looked at again.
     pub fn force_deep(&mut self, value: Value) -> Result<Value> {
@@ -436,7 +478,8 @@ impl Evaluator {
 
     fn force_deep_unseen(&mut self, value: Value, seen: &mut rustc_hash::FxHashSet<usize>) -> Result<Value> {
         self.check_stack(PosId::NONE)?;
-        let value = self.force(value)?;
+        let pos = unevaluated_call(value);
+        let value = self.force_at(value, pos)?;
         match value.view() {
             crate::value::View::Attrs(attrs) if seen.insert(value.address()) => {
                 let flat = attrs.flatten(&mut self.heap);

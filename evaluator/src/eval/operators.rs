@@ -2,7 +2,7 @@
 
 use super::{
     Evaluator,
-    error::{EvalError, Result, Traced},
+    error::{EvalError, Failure, Result, Traced},
     expect::show_type,
 };
 use crate::{
@@ -114,8 +114,10 @@ impl Evaluator {
         right: Value,
         pos: PosId,
     ) -> Result<Value> {
-        self.arithmetic(arithmetic, left, right, pos)
-            .traced(pos, || format!("while calling the '{}' builtin", arithmetic.name))
+        self.enter(pos)?;
+        let result = self.arithmetic(arithmetic, left, right, PosId::NONE);
+        self.leave();
+        result.traced(pos, || format!("while calling the '{}' builtin", arithmetic.name))
     }
 
     /// `builtins.add` and the others.
@@ -142,21 +144,21 @@ impl Evaluator {
                 return Err(EvalError::eval(PosId::NONE, "division by zero"));
             }
             if let (View::Int(a), View::Int(b)) = (left.view(), right.view()) {
-                return self.integers(arithmetic, a, b);
+                return self.integers(arithmetic, a, b, pos);
             }
             return Ok(self.heap.float((arithmetic.floats)(a, b)));
         }
         let a = self.expect_int(left, pos, &first)?;
         let b = self.expect_int(right, pos, &second)?;
-        self.integers(arithmetic, a, b)
+        self.integers(arithmetic, a, b, pos)
     }
 
-    fn integers(&mut self, arithmetic: &Arithmetic, a: i64, b: i64) -> Result<Value> {
+    fn integers(&mut self, arithmetic: &Arithmetic, a: i64, b: i64, pos: PosId) -> Result<Value> {
         match (arithmetic.ints)(a, b) {
             Some(value) => Ok(self.heap.int(value)),
             None => {
                 let Arithmetic { verb, symbol, .. } = arithmetic;
-                Err(EvalError::eval(PosId::NONE, format!("integer overflow in {verb} {a} {symbol} {b}")))
+                Err(EvalError::eval(pos, format!("integer overflow in {verb} {a} {symbol} {b}")))
             }
         }
     }
@@ -164,7 +166,7 @@ impl Evaluator {
     /// `a + b` where neither shortcut applies.
     fn add_values(&mut self, left: Value, right: Value, op: &'static ir::Binary) -> Result<Value> {
         match (left.view(), right.view()) {
-            (View::Int(a), View::Int(b)) => self.integers(&ADD, a, b),
+            (View::Int(a), View::Int(b)) => self.integers(&ADD, a, b, op.right_pos),
             (View::Int(a), View::Float(b)) => Ok(self.heap.float(a as f64 + b)),
             (View::Float(a), View::Int(b)) => Ok(self.heap.float(a + b as f64)),
             (View::Float(a), View::Float(b)) => Ok(self.heap.float(a + b)),
@@ -184,30 +186,34 @@ impl Evaluator {
         let left = self.eval(&op.left, env);
         let right = match left {
             Ok(_) => self.eval(&op.right, env),
-            Err(error) => return Err(self.in_less_than(error, op.pos)),
+            Err(error) => return Err(self.in_less_than(error, op)),
         };
         let (left, right) = match (left, right) {
             (Ok(left), Ok(right)) => (left, right),
-            (Err(error), _) | (_, Err(error)) => return Err(self.in_less_than(error, op.pos)),
+            (Err(error), _) | (_, Err(error)) => return Err(self.in_less_than(error, op)),
         };
         if let (Some(a), Some(b)) = (left.as_small_int(), right.as_small_int()) {
             return Ok(Value::bool((a < b) != op.negate));
         }
-        match self.less_than(left, right, op.pos, "") {
+        match self.less_than(left, right, PosId::NONE, "") {
             Ok(less) => Ok(Value::bool(less != op.negate)),
-            Err(error) => Err(self.in_less_than(error, op.pos)),
+            Err(error) => Err(self.in_less_than(error, op)),
         }
     }
 
     #[cold]
-    fn in_less_than(&mut self, error: super::Failure, pos: PosId) -> super::Failure {
-        error.trace(pos, "while calling the 'lessThan' builtin")
+    fn in_less_than(&mut self, error: Failure, op: &'static ir::Comparison) -> Failure {
+        let error = error.trace(op.pos, "while calling the 'lessThan' builtin");
+        match op.negate {
+            true => error.trace(op.pos, "in the argument of the not operator"),
+            false => error,
+        }
     }
 
     pub(super) fn concat_lists(&mut self, op: &'static ir::Binary, env: &'static Env) -> Result<Value> {
         let context = "while evaluating one of the elements to concatenate";
-        let left = self.eval(&op.left, env).traced(op.pos, || context)?;
-        let right = self.eval(&op.right, env).traced(op.pos, || context)?;
+        let left = self.eval(&op.left, env)?;
+        let right = self.eval(&op.right, env)?;
         let a = self.expect_list(left, op.pos, context)?;
         let b = self.expect_list(right, op.pos, context)?;
         if b.is_empty() {
@@ -232,42 +238,5 @@ fn noun(name: &str) -> &'static str {
     match name {
         "add" => "addition",
         _ => "subtraction",
-    }
-}
-
-impl Expr {
-    /// Where an expression stands, as far as its code remembers.
-    pub(crate) fn position(&self) -> PosId {
-        match self {
-            Expr::With(e) => e.pos,
-            Expr::Select(e) => e.pos,
-            Expr::SelectPath(e) => e.pos,
-            Expr::HasAttr(e) => e.pos,
-            Expr::Attrs(e) => e.pos,
-            Expr::RecAttrs(e) => e.pos,
-            Expr::Lambda(e) => e.parameters[0].pos,
-            Expr::Call(e) => e.pos,
-            Expr::If(e) => e.pos,
-            Expr::Assert(e) => e.pos,
-            Expr::Not(e) => e.pos,
-            Expr::And(e)
-            | Expr::Or(e)
-            | Expr::Implies(e)
-            | Expr::Equal(e)
-            | Expr::NotEqual(e)
-            | Expr::Update(e)
-            | Expr::Concat(e)
-            | Expr::Add(e)
-            | Expr::Subtract(e)
-            | Expr::Multiply(e)
-            | Expr::Divide(e) => e.pos,
-            Expr::Less(e) => e.pos,
-            Expr::Interpolation(e) | Expr::PathInterpolation(e) => e.pos,
-            Expr::Position(pos) => *pos,
-            Expr::Let(e) | Expr::LetEnv(e) => e.body.position(),
-            Expr::Value(_) | Expr::Local(_) | Expr::Outer(_) | Expr::Variable { .. } | Expr::List(_) => {
-                PosId::NONE
-            }
-        }
     }
 }

@@ -2,13 +2,14 @@
 
 use super::{
     Evaluator,
-    error::{ErrorKind, EvalError, Failure, Result, Traced},
+    error::{ErrorKind, EvalError, Failure, Result},
+    needs_position,
 };
 use crate::{
     ir::{self, Expr, StepName},
     position::PosId,
     symbol::Symbol,
-    value::{Attrs, Env, Value},
+    value::{Attrs, Env, Slot, Value},
 };
 
 impl Evaluator {
@@ -21,10 +22,29 @@ impl Evaluator {
         let Some(slot) = attrs.find(select.name) else {
             return Err(self.missing_attribute(attrs, select.name, select.pos));
         };
-        match self.force_slot(slot) {
+        let value = slot.get();
+        if !value.is_thunk() {
+            return Ok(value);
+        }
+        match self.force_attribute(slot, attrs, select.name, select.pos) {
             Ok(value) => Ok(value),
             Err(error) => Err(while_evaluating(error, attrs, &[select.name], select.name)),
         }
+    }
+
+    /// The value of an attribute that is not evaluated yet: needed at its own position, if it has one.
+    fn force_attribute(
+        &mut self,
+        slot: &'static Slot,
+        attrs: &'static Attrs,
+        name: Symbol,
+        pos: PosId,
+    ) -> Result<Value> {
+        let pos = match needs_position(slot.get()) {
+            true => attrs.position(name).filter(|own| own.is_some()).unwrap_or(pos),
+            false => pos,
+        };
+        self.force_slot_at(slot, pos)
     }
 
     #[cold]
@@ -58,7 +78,8 @@ impl Evaluator {
                 Err(error) => return Err(self.in_path(error, owner, select.path, env)),
             }
         }
-        match self.force(value) {
+        let own = owner.and_then(|(attrs, name)| attrs.position(name)).filter(|own| own.is_some());
+        match self.force_at(value, own.unwrap_or(select.pos)) {
             Ok(value) => Ok(value),
             Err(error) => Err(self.in_path(error, owner, select.path, env)),
         }
@@ -75,7 +96,7 @@ impl Evaluator {
     ) -> Result<Option<(&'static Attrs, Symbol, Value)>> {
         let name = self.step_name(step, env)?;
         names.push(name);
-        let value = self.force(value)?;
+        let value = self.force_at(value, select.pos)?;
         let attrs = match value.as_attrs() {
             Some(attrs) => attrs,
             None if select.default.is_some() => return Ok(None),
@@ -118,7 +139,7 @@ impl Evaluator {
     pub(super) fn has_attr(&mut self, has: &'static ir::HasAttr, env: &'static Env) -> Result<Value> {
         let mut value = self.eval(&has.subject, env)?;
         for step in has.path {
-            value = self.force(value)?;
+            value = self.force_at(value, has.pos)?;
             let name = self.step_name(step, env)?;
             match value.as_attrs().and_then(|attrs| attrs.find(name)) {
                 Some(slot) => value = slot.get(),
@@ -215,20 +236,13 @@ impl Evaluator {
     ) -> Result<Value> {
         for scope in variable.scopes {
             let slot = env.ancestor(scope.depth).slot(scope.slot);
-            let value = self.force_slot(slot);
-            let value = match value {
-                Ok(value) if value.as_attrs().is_some() => value,
-                Ok(value) => {
-                    let context = "while evaluating the first subexpression of a with expression";
-                    return Err(self.wrong_type(value, "a set").trace(scope.pos, context));
-                }
-                Err(error) => {
-                    let context = "while evaluating the first subexpression of a with expression";
-                    return Err(error.trace(scope.pos, context));
-                }
+            let value = self.force_slot_at(slot, scope.pos)?;
+            let Some(attrs) = value.as_attrs() else {
+                let context = "while evaluating the first subexpression of a with expression";
+                return Err(self.wrong_type(value, "a set").trace(scope.pos, context));
             };
-            if let Some(found) = value.as_attrs().and_then(|attrs| attrs.find(variable.name)) {
-                return self.force_slot(found);
+            if let Some(found) = attrs.find(variable.name) {
+                return self.force_slot_at(found, variable.pos);
             }
         }
         let message = format!("undefined variable '{}'", variable.name.text());
@@ -236,26 +250,28 @@ impl Evaluator {
     }
 
     pub(super) fn update(&mut self, op: &'static ir::Binary, env: &'static Env) -> Result<Value> {
-        let left =
-            self.eval_attrs(&op.left, env, op.pos, "in the left operand of the update (//) operator")?;
-        let right =
-            self.eval_attrs(&op.right, env, op.pos, "in the right operand of the update (//) operator")?;
+        // As in Nix, the right operand comes first.
+        let right = self.update_operand(&op.right, env, op.right_pos, "right")?;
+        let left = self.update_operand(&op.left, env, op.left_pos, "left")?;
         self.stats.updates += 1;
         let updated = left.update(right, &mut self.heap);
         Ok(self.heap.attrs_value(updated))
     }
 
-    fn eval_attrs(
+    fn update_operand(
         &mut self,
         expr: &'static Expr,
         env: &'static Env,
         pos: PosId,
-        context: &'static str,
+        side: &str,
     ) -> Result<&'static Attrs> {
-        let value = self.eval(expr, env).traced(pos, || context)?;
+        let value = match self.eval(expr, env) {
+            Ok(value) => value,
+            Err(error) => return Err(in_update(error, expr, pos, side)),
+        };
         match value.as_attrs() {
             Some(attrs) => Ok(attrs),
-            None => Err(self.wrong_type(value, "a set").trace(pos, context)),
+            None => Err(in_update(self.wrong_type(value, "a set"), expr, pos, side)),
         }
     }
 }
@@ -268,6 +284,15 @@ fn while_evaluating(error: Failure, owner: &'static Attrs, path: &[Symbol], name
     }
     let path: Vec<String> = path.iter().map(|&name| crate::print::attr_name(name)).collect();
     error.trace(pos, format!("while evaluating the attribute '{}'", path.join(".")))
+}
+
+/// Nix takes a chain of updates in one go, and then only its operands have a frame.
+#[cold]
+fn in_update(error: Failure, operand: &Expr, pos: PosId, side: &str) -> Failure {
+    match operand {
+        Expr::Update(_) => error,
+        _ => error.trace(pos, format!("in the {side} operand of the update (//) operator")),
+    }
 }
 
 #[cold]

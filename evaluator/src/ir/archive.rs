@@ -14,7 +14,7 @@ use super::{
 use crate::value::{Heap, View};
 
 /// Changes whenever the meaning of an archive does.
-pub const VERSION: &str = "zeval code 1";
+pub const VERSION: &str = "zeval code 2";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -31,7 +31,7 @@ enum Tag {
     Global,
     Local,
     Outer,
-    Variable,
+    Distant,
     With,
     Select,
     SelectPath,
@@ -78,7 +78,7 @@ const TAGS: [Tag; 42] = {
         Global,
         Local,
         Outer,
-        Variable,
+        Distant,
         With,
         Select,
         SelectPath,
@@ -119,6 +119,7 @@ pub fn write(code: &Code, context: &Context<'_>) -> Option<Vec<u8>> {
         names: FxHashMap::default(),
         order: Vec::new(),
         out: Vec::new(),
+        last_offset: 0,
         fits: code.cacheable,
     };
     writer.number(code.size);
@@ -141,6 +142,7 @@ struct Writer<'w> {
     names: FxHashMap<Symbol, u32>,
     order: Vec<Symbol>,
     out: Vec<u8>,
+    last_offset: u32,
     fits: bool,
 }
 
@@ -175,8 +177,18 @@ impl Writer<'_> {
         self.number(number);
     }
 
+    /// As the distance from the position before, since neighbours in the code are neighbours in the text.
     fn pos(&mut self, pos: PosId) {
-        self.number(self.context.source.offset(pos).map_or(0, |offset| offset + 1));
+        let offset = self.context.source.offset(pos).map_or(0, |offset| offset + 1);
+        let distance = offset.wrapping_sub(self.last_offset).cast_signed();
+        self.last_offset = offset;
+        self.number((distance << 1 ^ distance >> 31).cast_unsigned());
+    }
+
+    fn variable(&mut self, tag: Tag, variable: &Variable) {
+        self.tag(tag);
+        self.number(variable.slot);
+        self.pos(variable.pos);
     }
 
     fn value(&mut self, value: Value) {
@@ -313,18 +325,11 @@ impl Writer<'_> {
     fn expr(&mut self, expr: &Expr) {
         match expr {
             Expr::Value(value) => self.value(*value),
-            Expr::Local(slot) => {
-                self.tag(Tag::Local);
-                self.number(*slot);
-            }
-            Expr::Outer(slot) => {
-                self.tag(Tag::Outer);
-                self.number(*slot);
-            }
-            Expr::Variable { depth, slot } => {
-                self.tag(Tag::Variable);
-                self.number(*depth);
-                self.number(*slot);
+            Expr::Local(variable) => self.variable(Tag::Local, variable),
+            Expr::Outer(variable) => self.variable(Tag::Outer, variable),
+            Expr::Distant { depth, slot, pos } => {
+                self.variable(Tag::Distant, &Variable { slot: *slot, pos: *pos });
+                self.number((*depth).into());
             }
             Expr::With(variable) => {
                 self.tag(Tag::With);
@@ -382,11 +387,12 @@ impl Writer<'_> {
                 self.dynamic(attrs.dynamic);
                 self.pos(attrs.pos);
             }
-            Expr::List(elements) => {
+            Expr::List(list) => {
                 self.tag(Tag::List);
-                self.exprs(elements);
+                self.exprs(list.elements);
             }
             Expr::Lambda(lambda) => self.lambda(lambda),
+            Expr::Apply(_) => unreachable!("only made during evaluation"),
             Expr::Call(call) => {
                 self.tag(Tag::Call);
                 self.expr(&call.function);
@@ -446,7 +452,7 @@ impl Writer<'_> {
 ///
 /// Strings in the code refer to `bytes`.
 pub fn read(bytes: &'static [u8], context: &Context<'_>, heap: &mut Heap) -> Option<Code> {
-    let mut reader = Reader { bytes, context, heap, names: Vec::new() };
+    let mut reader = Reader { bytes, context, heap, names: Vec::new(), last_offset: 0 };
     let count = reader.number()?;
     reader.names.reserve(count as usize);
     for _ in 0..count {
@@ -463,6 +469,7 @@ struct Reader<'r> {
     context: &'r Context<'r>,
     heap: &'r mut Heap,
     names: Vec<Symbol>,
+    last_offset: u32,
 }
 
 impl Reader<'_> {
@@ -516,10 +523,18 @@ impl Reader<'_> {
     }
 
     fn pos(&mut self) -> Option<PosId> {
-        Some(match self.number()? {
+        let number = self.number()?;
+        let distance = (number >> 1).cast_signed() ^ -(number & 1).cast_signed();
+        let offset = self.last_offset.wrapping_add_signed(distance);
+        self.last_offset = offset;
+        Some(match offset {
             0 => PosId::NONE,
             offset => self.context.source.at(offset - 1),
         })
+    }
+
+    fn variable(&mut self) -> Option<Variable> {
+        Some(Variable { slot: self.number()?, pos: self.pos()? })
     }
 
     fn exprs(&mut self) -> Option<&'static [Expr]> {
@@ -666,9 +681,12 @@ impl Reader<'_> {
                 let name = self.name()?;
                 Expr::Value(self.context.globals.get(name)?)
             }
-            Tag::Local => Expr::Local(self.number()?),
-            Tag::Outer => Expr::Outer(self.number()?),
-            Tag::Variable => Expr::Variable { depth: self.number()?, slot: self.number()? },
+            Tag::Local => Expr::Local(self.variable()?),
+            Tag::Outer => Expr::Outer(self.variable()?),
+            Tag::Distant => {
+                let Variable { slot, pos } = self.variable()?;
+                Expr::Distant { depth: u16::try_from(self.number()?).ok()?, slot, pos }
+            }
             Tag::With => {
                 let (name, pos) = (self.name()?, self.pos()?);
                 let count = self.number()? as usize;
@@ -699,7 +717,10 @@ impl Reader<'_> {
             }
             Tag::Attrs => self.attrs()?,
             Tag::RecAttrs => self.rec_attrs()?,
-            Tag::List => Expr::List(self.exprs()?),
+            Tag::List => {
+                let elements = self.exprs()?;
+                Expr::List(self.heap.object(ListExpr { elements }))
+            }
             Tag::Lambda => Expr::Lambda(self.lambda()?),
             Tag::Call => {
                 let call = Call { function: self.expr()?, arguments: self.exprs()?, pos: self.pos()? };

@@ -40,6 +40,11 @@ pub enum LowerError {
         /// Where it stands.
         pos: PosId,
     },
+    /// A variable of a scope too many scopes further out.
+    TooDeep {
+        /// Where it stands.
+        pos: PosId,
+    },
     /// `~/x` where no home folder is known.
     NoHome {
         /// Where it stands.
@@ -172,6 +177,11 @@ impl Lowerer<'_> {
         self.context.source.at(pos)
     }
 
+    /// Where Nix says that an expression is: nowhere for literals and the like.
+    fn place(&self, expr: &ast::Expr<'_>) -> PosId {
+        self.at(expr.pos())
+    }
+
     fn symbol(&self, name: Name) -> Symbol {
         self.names[name.0 as usize]
     }
@@ -206,21 +216,25 @@ impl Lowerer<'_> {
         self.bindings.truncate(count);
     }
 
-    fn variable(&self, binding: Binding) -> Expr {
-        match self.frame() - binding.frame {
-            0 => Expr::Local(binding.slot),
-            1 => Expr::Outer(binding.slot),
-            depth => Expr::Variable { depth, slot: binding.slot },
-        }
+    fn variable(&self, binding: Binding, pos: PosId) -> Result<Expr> {
+        let slot = binding.slot;
+        Ok(match self.frame() - binding.frame {
+            0 => Expr::Local(Variable { slot, pos }),
+            1 => Expr::Outer(Variable { slot, pos }),
+            depth => {
+                let depth = u16::try_from(depth).map_err(|_| LowerError::TooDeep { pos })?;
+                Expr::Distant { depth, slot, pos }
+            }
+        })
     }
 
-    fn lookup_lexical(&self, symbol: Symbol, name: Option<Name>) -> Option<Expr> {
+    fn lookup_lexical(&self, symbol: Symbol, name: Option<Name>) -> Option<Binding> {
         let bound = name.map_or(NONE, |name| self.innermost[name.0 as usize]);
         if let Some((binding, _)) = self.bindings.get(bound as usize) {
-            return Some(self.variable(*binding));
+            return Some(*binding);
         }
         let slot = self.context.scope.iter().rposition(|&scoped| scoped == symbol);
-        slot.map(|slot| self.variable(Binding { frame: 0, slot: slot as u32 }))
+        slot.map(|slot| Binding { frame: 0, slot: slot as u32 })
     }
 
     fn name_variable(&mut self, name: Name, pos: PosId) -> Result<Expr> {
@@ -238,8 +252,8 @@ impl Lowerer<'_> {
     }
 
     fn resolve(&mut self, symbol: Symbol, name: Option<Name>, pos: PosId) -> Result<Expr> {
-        if let Some(variable) = self.lookup_lexical(symbol, name) {
-            return Ok(variable);
+        if let Some(binding) = self.lookup_lexical(symbol, name) {
+            return self.variable(binding, pos);
         }
         if let Some(value) = self.context.globals.get(symbol) {
             match value.view() {
@@ -303,7 +317,7 @@ impl Lowerer<'_> {
             E::List { elements: [], .. } => Expr::Value(Value::empty_list()),
             E::List { elements, .. } => {
                 let elements = self.delayed_all(elements)?;
-                Expr::List(elements)
+                Expr::List(self.heap.object(ListExpr { elements }))
             }
             E::Lambda(lambda) => self.lambda(lambda, None)?,
             E::Call { pos, function, arguments } => {
@@ -324,9 +338,9 @@ impl Lowerer<'_> {
                 let text: &'static str = condition_text.to_string().leak();
                 Expr::Assert(self.heap.object(Assert { condition, body, pos, text }))
             }
-            E::Not { pos, operand } => {
+            E::Not { operand, .. } => {
+                let pos = self.place(operand);
                 let operand = self.expr(operand, position)?;
-                let pos = self.at(pos);
                 Expr::Not(self.heap.object(Unary { operand, pos }))
             }
             E::Negate { pos, operand } => self.negate(self.at(pos), operand, position)?,
@@ -410,8 +424,9 @@ impl Lowerer<'_> {
                 AttrName::Static { pos, name } => {
                     PathStep { name: StepName::Static(self.symbol(*name)), pos: self.at(*pos) }
                 }
-                AttrName::Dynamic { pos, expr } => {
-                    PathStep { name: StepName::Dynamic(self.expr(expr, position)?), pos: self.at(*pos) }
+                AttrName::Dynamic { expr, .. } => {
+                    let pos = self.place(expr);
+                    PathStep { name: StepName::Dynamic(self.expr(expr, position)?), pos }
                 }
             });
         }
@@ -476,7 +491,8 @@ impl Lowerer<'_> {
         self.open(position, |lowerer, position| {
             let bindings = lowerer.delayed_all(set.inherit_from)?;
             let base = lowerer.claim(bindings.len());
-            let body = lowerer.plain_attrs(set, &|_, from| Ok(Expr::Local(base + from as u32)), position)?;
+            let body =
+                lowerer.plain_attrs(set, &|_, from| Ok(source_variable(base + from as u32)), position)?;
             Ok((base, bindings, body))
         })
     }
@@ -549,7 +565,7 @@ impl Lowerer<'_> {
             match attr.value {
                 AttrValue::Plain(expr) => values[place] = self.bound(name, expr)?,
                 AttrValue::InheritFrom { from } => {
-                    values[place] = self.inherited(Expr::Local(first_source + from), name, attr.pos);
+                    values[place] = self.inherited(source_variable(first_source + from), name, attr.pos);
                 }
                 AttrValue::Inherit(_) => {}
             }
@@ -738,9 +754,13 @@ impl Lowerer<'_> {
             let operands = [self.expr(left, Delayed)?, self.expr(right, Delayed)?];
             return self.call_operator(operator, operands, pos);
         }
+        let (left_pos, right_pos) = match op {
+            O::Add => (at.left, at.right),
+            _ => (self.place(left), self.place(right)),
+        };
         let left = self.expr(left, position)?;
         let right = self.expr(right, position)?;
-        let binary = self.heap.object(Binary { left, right, pos, left_pos: at.left, right_pos: at.right });
+        let binary = self.heap.object(Binary { left, right, pos, left_pos, right_pos });
         Ok(match op {
             O::Equal => Expr::Equal(binary),
             O::NotEqual => Expr::NotEqual(binary),
@@ -778,6 +798,11 @@ impl Lowerer<'_> {
         let right = self.expr(right, position)?;
         Ok(Expr::Less(self.heap.object(Comparison { left, right, pos, negate })))
     }
+}
+
+/// The source of an `inherit (e)`, which has no place of its own.
+fn source_variable(slot: u32) -> Expr {
+    Expr::Local(Variable { slot, pos: PosId::NONE })
 }
 
 /// The names that an argument binds.

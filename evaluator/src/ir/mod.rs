@@ -18,11 +18,18 @@ pub enum Expr {
     /// A constant: number, string, path, builtin, empty list.
     Value(Value),
     /// A variable of the current environment.
-    Local(u32),
+    Local(Variable),
     /// A variable of the environment around it.
-    Outer(u32),
+    Outer(Variable),
     /// A variable further out.
-    Variable { depth: u32, slot: u32 },
+    Distant {
+        /// How many environments out.
+        depth: u16,
+        /// The slot there.
+        slot: u32,
+        /// Where the variable stands.
+        pos: PosId,
+    },
     /// A variable that no scope binds, but a `with` may.
     With(&'static WithVariable),
     /// `a.b`
@@ -36,11 +43,13 @@ pub enum Expr {
     /// `rec { }`: the values are bound in the environment already
     RecAttrs(&'static RecAttrs),
     /// `[ ]`
-    List(&'static [Expr]),
+    List(&'static ListExpr),
     /// A function.
     Lambda(&'static Lambda),
     /// `f a b`
     Call(&'static Call),
+    /// What `map` and its like delay: a call whose position is that of whoever needs the value.
+    Apply(&'static Call),
     /// `let`, in slots of the current environment
     Let(&'static Let),
     /// `let`, in a new environment
@@ -82,6 +91,17 @@ pub enum Expr {
     /// `__curPos`
     Position(PosId),
 }
+
+/// A variable in a slot of a known environment.
+#[derive(Clone, Copy)]
+pub struct Variable {
+    /// The slot.
+    pub slot: u32,
+    /// Where the variable stands.
+    pub pos: PosId,
+}
+
+const _: () = assert!(size_of::<Expr>() == 16, "a node is two words");
 
 /// A variable that a `with` may bind.
 pub struct WithVariable {
@@ -192,6 +212,12 @@ pub struct RecAttrs {
     pub pos: PosId,
 }
 
+/// `[ a b ]`
+pub struct ListExpr {
+    /// `a b`; never empty
+    pub elements: &'static [Expr],
+}
+
 /// A function of one or more arguments: `a: b: { c }: e` is one function of three, whose arguments share an environment.
 ///
 /// Only the last may be a pattern, since matching has to happen when that argument is given.
@@ -298,9 +324,9 @@ pub struct Binary {
     pub right: Expr,
     /// Where the operator stands.
     pub pos: PosId,
-    /// Where the text of `a` begins.
+    /// Where `a` is said to be in errors.
     pub left_pos: PosId,
-    /// Where the text of `b` begins.
+    /// Where `b` is.
     pub right_pos: PosId,
 }
 

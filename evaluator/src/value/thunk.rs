@@ -108,6 +108,13 @@ impl Thunk {
         self.state.store(std::ptr::null_mut(), Ordering::Release);
     }
 
+    /// Keeps the error, for all who force the thunk from now on.
+    pub fn fail(&self, error: &'static EvalError) {
+        let failed = Thunk::failed(error);
+        self.payload.set(failed.payload.get());
+        self.state.store(failed.state.into_inner(), Ordering::Release);
+    }
+
     /// Makes the thunk as it was before [`Thunk::claim`], so that forcing it again fails in the same way.
     pub fn restore(&self, claimed: Claimed) {
         self.payload.set(claimed.payload);
