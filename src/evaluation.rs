@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    io::Read,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::PathBuf,
 };
@@ -38,7 +39,8 @@ pub fn search_path(included: &[OsString]) -> Vec<(Vec<u8>, Vec<u8>)> {
     entries.filter(|entry| !entry.is_empty()).map(search_entry).collect()
 }
 
-fn search_entry(entry: &[u8]) -> (Vec<u8>, Vec<u8>) {
+/// `PREFIX=PATH` or `PATH`, apart.
+pub fn search_entry(entry: &[u8]) -> (Vec<u8>, Vec<u8>) {
     match entry.split_once_str("=") {
         Some((prefix, path)) => (prefix.to_vec(), path.to_vec()),
         None => (Vec::new(), entry.to_vec()),
@@ -72,6 +74,10 @@ pub enum ArgumentValue {
     Expression(Vec<u8>),
     /// `--argstr NAME STRING`
     String(Vec<u8>),
+    /// `--arg-from-file NAME FILE`: the file's text.
+    File(PathBuf),
+    /// `--arg-from-stdin NAME`: the text on standard input.
+    Stdin,
 }
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -93,21 +99,41 @@ pub fn evaluate(evaluator: &mut Evaluator, input: &Input) -> Result<Value> {
             evaluator.evaluate_text(Origin::String, text.clone(), base.as_bstr(), Scope::default())
         }
         Input::Stdin => {
-            let text =
-                std::io::read_to_string(std::io::stdin()).map_err(|error| failure(error.to_string()))?;
-            evaluator.evaluate_text(Origin::Stdin, text.into_bytes(), base.as_bstr(), Scope::default())
+            evaluator.evaluate_text(Origin::Stdin, read_stdin()?, base.as_bstr(), Scope::default())
         }
         Input::File(path) => {
             let path = path.as_bytes();
-            if path.starts_with(b"<") && path.ends_with(b">") {
-                let text = path.to_vec();
-                let value =
-                    evaluator.evaluate_text(Origin::String, text, base.as_bstr(), Scope::default())?;
-                let View::Path(path) = value.view() else { return Ok(value) };
-                return evaluator.import(path, PosId::NONE);
+            if let Some(name) = path.strip_prefix(b"<").and_then(|rest| rest.strip_suffix(b">")) {
+                let path = evaluator.find_file(name)?;
+                return evaluator.import(&path, PosId::NONE);
             }
             let absolute = absolute(path, &base);
             evaluator.import(&absolute, PosId::NONE)
+        }
+    }
+}
+
+fn read_stdin() -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    std::io::stdin()
+        .read_to_end(&mut text)
+        .map_err(|error| failure(format!("cannot read standard input: {error}")))?;
+    Ok(text)
+}
+
+/// An input as `--parse` prints it.
+pub fn parsed(evaluator: &mut Evaluator, input: &Input) -> Result<Vec<u8>> {
+    let base = base()?;
+    match input {
+        Input::Expression(text) => evaluator.parsed(Origin::String, text.clone(), base.as_bstr()),
+        Input::Stdin => evaluator.parsed(Origin::Stdin, read_stdin()?, base.as_bstr()),
+        Input::File(path) => {
+            let path = evaluator.resolve(&absolute(path.as_bytes(), &base), PosId::NONE)?;
+            let file = PathBuf::from(std::ffi::OsStr::from_bytes(&path));
+            let text = std::fs::read(evaluator.session.physical(&path))
+                .map_err(|error| failure(format!("cannot read '{}': {error}", file.display())))?;
+            let folder = file.parent().map(|folder| bytes(folder.as_os_str())).unwrap_or_default();
+            evaluator.parsed(Origin::File(file), text, folder.as_bstr())
         }
     }
 }
@@ -124,6 +150,12 @@ pub fn arguments(evaluator: &mut Evaluator, given: &[Argument]) -> Result<Vec<(S
         let name = Symbol::intern(&argument.name);
         let value = match &argument.value {
             ArgumentValue::String(text) => evaluator.heap.string(text),
+            ArgumentValue::File(path) => {
+                let text = std::fs::read(path)
+                    .map_err(|error| failure(format!("cannot read '{}': {error}", path.display())))?;
+                evaluator.heap.string(&text)
+            }
+            ArgumentValue::Stdin => evaluator.heap.string(&read_stdin()?),
             ArgumentValue::Expression(text) => {
                 evaluator.evaluate_text(Origin::String, text.clone(), base.as_bstr(), Scope::default())?
             }
@@ -173,7 +205,7 @@ fn missing_argument(formal: &zeval_evaluator::ir::Formal) -> Failure {
     EvalError::new(ErrorKind::MissingArgument, formal.pos, message)
 }
 
-/// Walks an attribute path such as `a."b.c".0`, calling functions on the way.
+/// Walks an attribute path such as `a."b.c".0`, calling functions on the way; what is found is not called.
 pub fn select(
     evaluator: &mut Evaluator,
     value: Value,
@@ -184,19 +216,20 @@ pub fn select(
     for name in parse_path(path)? {
         value = auto_call(evaluator, value, given)?;
         let step = evaluator.force(value)?;
-        if let (View::List(list), Ok(index)) = (step.view(), name.parse::<usize>()) {
-            value = list.iter().nth(index).ok_or_else(|| {
+        let wrong = |wanted: &str| {
+            let found = zeval_evaluator::eval::expect::show_type(step);
+            failure(format!(
+                "the expression selected by the selection path '{path}' should be {wanted} but is {found}"
+            ))
+        };
+        if let Ok(index) = name.parse::<u32>() {
+            let View::List(list) = step.view() else { return Err(wrong("a list")) };
+            value = list.iter().nth(index as usize).ok_or_else(|| {
                 failure(format!("list index {index} in selection path '{path}' is out of range"))
             })?;
             continue;
         }
-        let View::Attrs(attrs) = step.view() else {
-            let found = zeval_evaluator::eval::expect::show_type(step);
-            let wanted = if name.parse::<usize>().is_ok() { "a list" } else { "a set" };
-            return Err(failure(format!(
-                "the expression selected by the selection path '{path}' should be {wanted} but is {found}"
-            )));
-        };
+        let View::Attrs(attrs) = step.view() else { return Err(wrong("a set")) };
         if name.is_empty() {
             return Err(failure(format!("empty attribute name in selection path '{path}'")));
         }
@@ -207,7 +240,7 @@ pub fn select(
             failure(format!("attribute '{name}' in selection path '{path}' not found")).suggest(suggestions)
         })?;
     }
-    auto_call(evaluator, value, given)
+    evaluator.force(value)
 }
 
 /// The names of an attribute path.

@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod derivations;
 mod diagnostic;
 mod evaluation;
 mod nix;

@@ -113,6 +113,9 @@ impl Evaluator {
         })?;
         let base = path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)].as_bstr();
         let origin = Origin::File(PathBuf::from(std::ffi::OsStr::from_bytes(path)));
+        if self.session.settings.tell_files {
+            (self.session.messages)(&format!("evaluating file '{}'", path.as_bstr()));
+        }
         self.stats.files += 1;
         self.evaluate_text(origin, text, base, scope)
     }
@@ -125,9 +128,7 @@ impl Evaluator {
         base: &BStr,
         scope: Scope<'_>,
     ) -> Result<Value> {
-        let source = Source::register(origin, text).ok_or_else(|| {
-            EvalError::eval(PosId::NONE, "the source texts of this evaluation exceed 4 GiB")
-        })?;
+        let source = Source::register(origin, text).ok_or_else(too_much_text)?;
         let code = self.compile(&source, base, scope)?;
         let env = self.heap.env(None, code.size as usize);
         for (index, (_, value)) in scope.bindings.iter().enumerate() {
@@ -135,6 +136,25 @@ impl Evaluator {
         }
         let env: &'static Env = env;
         self.eval(code.root, env)
+    }
+
+    /// Parses an expression, checks that its names are bound, and prints it with every operator in parentheses.
+    pub fn parsed(&mut self, origin: Origin, text: Vec<u8>, base: &BStr) -> Result<Vec<u8>> {
+        let source = Source::register(origin, text).ok_or_else(too_much_text)?;
+        let session = self.session.clone();
+        let home = session.settings.home.as_ref().map(|home| home.as_os_str().as_bytes());
+        let context = lower::Context {
+            source: &source,
+            base,
+            home: home.map(|home| home.as_bstr()),
+            globals: &session.globals,
+            scope: &[],
+        };
+        let arena = Bump::new();
+        let tree = self.parse(&arena, &source)?;
+        lower::lower(&tree, &context, &mut self.heap).map_err(lower_failure)?;
+        let base = syntax::print::PathBase { folder: base, home: home.unwrap_or(b"~").as_bstr() };
+        Ok(syntax::print::expression(&tree, base))
     }
 
     /// The code of a source: from the cache if it was compiled before.
@@ -151,7 +171,7 @@ impl Evaluator {
             scope: &names,
         };
         let is_file = matches!(source.origin, Origin::File(_));
-        let cache = settings.code_cache.as_ref().filter(|_| is_file && names.is_empty());
+        let cache = settings.code_cache.as_ref().filter(|_| is_file && names.is_empty() && !settings.lints.any());
         let Some(cache) = cache else { return self.parse_and_lower(&context) };
         let key = cache.key(&source.text);
         if let Some(bytes) = cache.get(key)
@@ -176,10 +196,17 @@ impl Evaluator {
     }
 
     fn parse_and_lower_in(&mut self, arena: &Bump, context: &lower::Context<'_>) -> Result<lower::Code> {
-        let source = context.source;
+        let tree = self.parse(arena, context.source)?;
+        lower::lower(&tree, context, &mut self.heap).map_err(lower_failure)
+    }
+
+    fn parse<'a>(&self, arena: &'a Bump, source: &'a Source) -> Result<syntax::ast::Ast<'a>> {
         let settings = &self.session.settings;
-        let options =
-            ParseOptions { pipe_operators: settings.has_feature("pipe-operators"), pure: settings.pure };
+        let options = ParseOptions {
+            pipe_operators: settings.has_feature("pipe-operators"),
+            pure: settings.pure,
+            literals: settings.lints.any(),
+        };
         let tree = syntax::parse(&source.text, arena, &options).map_err(|error| {
             let mut message = String::from_utf8_lossy(&error.message()).into_owned();
             if let SyntaxErrorKind::DuplicateAttribute { first, .. } = error.kind {
@@ -187,8 +214,13 @@ impl Evaluator {
             }
             EvalError::new(ErrorKind::Syntax, source.at(error.pos), message)
         })?;
-        lower::lower(&tree, context, &mut self.heap).map_err(lower_failure)
+        self.session.lint(&tree, source)?;
+        Ok(tree)
     }
+}
+
+fn too_much_text() -> Failure {
+    EvalError::eval(PosId::NONE, "the source texts of this evaluation exceed 4 GiB")
 }
 
 fn lower_failure(error: LowerError) -> Failure {

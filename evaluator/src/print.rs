@@ -63,7 +63,11 @@ impl Printer {
     }
 
     fn print(mut self, value: Value) -> String {
-        self.value(value, 0);
+        match value.peek().view() {
+            // Nix prints a copy of the outermost value, so that a list in itself is seen once more.
+            View::List(list) if !list.is_empty() => self.list(list, 0),
+            _ => self.value(value, 0),
+        }
         self.out
     }
 
@@ -78,7 +82,8 @@ impl Printer {
             View::Float(value) => self.out.push_str(&float(value)),
             View::String(string) => string_to(&mut self.out, string.bytes(), self.limits.string),
             View::Path(path) => self.out.push_str(&path.to_str_lossy()),
-            View::Thunk(_) => self.out.push_str(match self.style {
+            View::Thunk(thunk) => self.out.push_str(match self.style {
+                _ if thunk.is_busy() => "«potential infinite recursion»",
                 Style::Instantiate => "<CODE>",
                 Style::Values => "«thunk»",
             }),
@@ -225,6 +230,26 @@ fn is_identifier(name: &[u8]) -> bool {
 pub fn position(pos: PosId) -> String {
     let Some(place) = pos.place() else { return "undefined position".into() };
     format!("{}:{}:{}", origin(&place.source.origin), place.line, place.column)
+}
+
+/// A position with the lines of code around it: "at FILE:LINE:COLUMN:" indented so far, line numbers so wide.
+pub fn excerpt(pos: PosId, indent: usize, width: usize) -> String {
+    let Some(place) = pos.place() else { return String::new() };
+    let mut out = format!("{:indent$}at {}:\n", "", position(pos));
+    if place.source.text.is_empty() {
+        return out;
+    }
+    let lines: Vec<&[u8]> = place.source.text.split(|&byte| byte == b'\n').collect();
+    for number in [place.line.wrapping_sub(1), place.line, place.line + 1] {
+        let Some(line) = number.checked_sub(1).and_then(|index| lines.get(index)) else { continue };
+        let line = String::from_utf8_lossy(line);
+        let separator = if line.is_empty() { "" } else { " " };
+        let _ = writeln!(out, "{number:>width$}|{separator}{line}");
+        if number == place.line {
+            let _ = writeln!(out, "{:>width$} {}^", "|", " ".repeat(place.column - 1), width = width + 1);
+        }
+    }
+    out
 }
 
 /// The name of a source.

@@ -19,6 +19,7 @@ use crate::{
     code_cache::CodeCache,
     eval::error::{ErrorKind, EvalError, Result},
     ir::{Call, Expr, Variable},
+    lint::Lints,
     position::PosId,
     store::{self, Source, Store},
     value::{Heap, Value},
@@ -47,6 +48,12 @@ pub struct Settings {
     pub trace_verbose: bool,
     /// Whether importing from a derivation may build.
     pub import_from_derivation: bool,
+    /// What to say of literals that some style forbids.
+    pub lints: Lints,
+    /// Whether `warn` ends the evaluation.
+    pub abort_on_warn: bool,
+    /// Whether every file that is evaluated is told of.
+    pub tell_files: bool,
     /// Where compiled files are kept.
     pub code_cache: Option<CodeCache>,
 }
@@ -64,6 +71,9 @@ impl Default for Settings {
             features: Vec::new(),
             trace_verbose: false,
             import_from_derivation: true,
+            lints: Lints::default(),
+            abort_on_warn: false,
+            tell_files: false,
             code_cache: None,
         }
     }
@@ -95,6 +105,8 @@ pub struct Session {
     /// The values of imported files, by resolved path.
     pub(crate) imports: RwLock<FxHashMap<Vec<u8>, Value>>,
     copied: Mutex<FxHashMap<Vec<u8>, StorePath>>,
+    /// Where the entries of search paths lead, if that is there.
+    pub(crate) search_path_folders: Mutex<FxHashMap<Vec<u8>, Option<Vec<u8>>>>,
     hashes: RwLock<FxHashMap<StorePath, HashModulo>>,
     applications: [OnceLock<&'static Expr>; 4],
 }
@@ -120,6 +132,7 @@ impl Session {
             messages,
             imports: RwLock::default(),
             copied: Mutex::default(),
+            search_path_folders: Mutex::default(),
             hashes: RwLock::default(),
             applications: [const { OnceLock::new() }; 4],
         });
@@ -197,7 +210,7 @@ impl Session {
     fn is_in_search_path(&self, path: &[u8]) -> bool {
         path.starts_with(b"/nix/store/")
             || self.settings.search_path.iter().any(|(_, entry)| {
-                let entry = crate::canonical_path(entry);
+                let entry = crate::search_path::absolute(entry);
                 path.strip_prefix(entry.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
             })
     }

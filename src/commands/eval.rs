@@ -15,7 +15,7 @@ pub fn run(context: &Context, arguments: &Eval) -> Result<()> {
             return Ok([evaluator.to_json(value, true)?, b"\n".to_vec()].concat());
         }
         if arguments.raw {
-            return evaluator.to_raw(value);
+            return evaluator.to_raw(value, "while generating the eval command output");
         }
         let value = if arguments.strict { evaluator.force_deep(value)? } else { evaluator.force(value)? };
         Ok(format!("{}\n", print::shallow(value)).into_bytes())

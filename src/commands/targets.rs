@@ -4,13 +4,14 @@ use std::{ffi::OsString, path::PathBuf, sync::Arc};
 
 use zeval_builder::{build::BuildOptions, schedule::DrvOutput, store::Store};
 use zeval_evaluator::{
-    EvalError, Evaluator, Failure, Session, Settings, Symbol, Value, View, position::PosId, with_large_stack,
+    EvalError, Evaluator, Failure, Session, Settings, Symbol, Value, position::PosId, with_large_stack,
 };
 use zeval_model::StorePath;
 
 use super::{Context, Result};
 use crate::{
     cli::Source,
+    derivations::{self, Unsuitable},
     diagnostic::Failed,
     evaluation::{self, Argument, ArgumentValue, Input},
     store::EvaluationStore,
@@ -108,9 +109,7 @@ impl Context {
         options: &BuildOptions,
     ) -> Result<Vec<Target>> {
         let found = self.evaluate(source, store, options, |evaluator, value, given| {
-            let mut targets = Vec::new();
-            collect(evaluator, value, given, None, &mut targets)?;
-            Ok(targets)
+            collect(evaluator, value, given)
         })?;
         let targets: Vec<Target> = found.into_iter().flatten().collect();
         if targets.is_empty() {
@@ -120,77 +119,29 @@ impl Context {
     }
 }
 
-/// A derivation, or the derivations in a set or list; a set inside a set counts if it says `recurseForDerivations`.
+/// The derivations that a value holds.
 fn collect(
     evaluator: &mut Evaluator,
     value: Value,
     given: &[(Symbol, Value)],
-    attribute: Option<&str>,
-    targets: &mut Vec<Target>,
-) -> std::result::Result<(), Failure> {
-    let value = evaluation::auto_call(evaluator, value, given)?;
-    match value.view() {
-        View::Attrs(attrs) if evaluator.is_derivation(attrs)? => {
-            targets
-                .push(Target { attribute: attribute.map(str::to_owned), wanted: output(evaluator, value)? });
-        }
-        View::Attrs(attrs) => {
-            for (name, slot) in attrs.flatten(&mut evaluator.heap).sorted() {
-                let member = evaluator.force_slot(slot)?;
-                if is_wanted(evaluator, member)? {
-                    let name = name.text().to_string();
-                    let name = attribute.map_or(name.clone(), |outer| format!("{outer}.{name}"));
-                    collect(evaluator, member, given, Some(&name), targets)?;
-                }
-            }
-        }
-        View::List(list) => {
-            for element in list.iter() {
-                collect(evaluator, element, given, attribute, targets)?;
-            }
-        }
-        _ => {
+) -> std::result::Result<Vec<Target>, Failure> {
+    let found = derivations::find(evaluator, value, given).map_err(|unsuitable| match unsuitable {
+        Unsuitable::Failure(failure) => failure,
+        Unsuitable::NotDerivations(value) => {
             let found = zeval_evaluator::eval::expect::show_type(value);
             let message =
                 format!("expected a derivation, or a set or list of derivations, but found {found}");
-            return Err(EvalError::wrong_type(PosId::NONE, message));
+            EvalError::wrong_type(PosId::NONE, message)
         }
-    }
-    Ok(())
-}
-
-fn is_wanted(evaluator: &mut Evaluator, member: Value) -> std::result::Result<bool, Failure> {
-    let Some(attrs) = member.as_attrs() else { return Ok(false) };
-    if evaluator.is_derivation(attrs)? {
-        return Ok(true);
-    }
-    match attrs.get(Symbol::intern(b"recurseForDerivations")) {
-        Some(value) => evaluator.expect_bool(value, PosId::NONE, "while evaluating 'recurseForDerivations'"),
-        None => Ok(false),
-    }
-}
-
-fn output(evaluator: &mut Evaluator, derivation: Value) -> std::result::Result<DrvOutput, Failure> {
-    let attrs = evaluator.expect_attrs(derivation, PosId::NONE, "")?;
-    let path = attrs.get(Symbol::intern(b"drvPath")).unwrap_or(Value::NULL);
-    let path = evaluator.expect_string(
-        path,
-        PosId::NONE,
-        "while evaluating the 'drvPath' attribute of a derivation",
-    )?;
-    let path = String::from_utf8_lossy(path.bytes()).into_owned();
-    let drv = StorePath::from_absolute(&path)
-        .map_err(|error| EvalError::eval(PosId::NONE, format!("'{path}' is not a derivation: {error}")))?;
-    let output = match attrs.get(Symbol::intern(b"outputName")) {
-        Some(name) => {
-            let name = evaluator.expect_string(
-                name,
-                PosId::NONE,
-                "while evaluating the output name of a derivation",
-            )?;
-            String::from_utf8_lossy(name.bytes()).into_owned()
-        }
-        None => "out".to_owned(),
+    })?;
+    let target = |found: derivations::Found| {
+        let path = derivations::drv_path(evaluator, found.value)?;
+        let drv = StorePath::from_absolute(&path).map_err(|error| {
+            EvalError::eval(PosId::NONE, format!("'{path}' is not a derivation: {error}"))
+        })?;
+        let output = derivations::output_name(evaluator, found.value)?.unwrap_or_else(|| "out".to_owned());
+        let attribute = Some(found.attribute).filter(|attribute| !attribute.is_empty());
+        Ok(Target { attribute, wanted: DrvOutput { drv, output } })
     };
-    Ok(DrvOutput { drv, output })
+    found.into_iter().map(target).collect()
 }

@@ -1,51 +1,138 @@
 //! `nix-instantiate`: evaluates, prints values or the paths of derivations.
 
-use std::{ffi::OsString, io::Write, process::ExitCode, sync::Arc};
+use std::{
+    ffi::OsString,
+    io::Write,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use bstr::ByteSlice;
 use zeval_evaluator::{
-    Evaluator, Failure, Session, Settings, Symbol, Value, View,
-    position::PosId,
-    print,
-    store::{PathsOnly, Store},
+    ErrorKind, EvalError, Evaluator, Failure, Session, Symbol, Value, position::PosId, print,
     with_large_stack,
 };
+use zeval_model::StorePath;
 
-use crate::evaluation::{self, Argument, ArgumentValue, Input};
+use super::{
+    flags::{self, Common, Rest, TALKATIVE, WARN},
+    store::NixStore,
+};
+use crate::{
+    derivations::{self, Unsuitable},
+    evaluation::{self, Input},
+};
+
+const HELP: &str = "Usage: nix-instantiate [FLAGS] [FILE...]
+
+Writes the derivations that Nix expressions describe to the store and prints their paths.
+
+  -E, --expr               The operands are expressions, not files
+  -A, --attr PATH          Take this attribute (may be given several times)
+  -I, --include ENTRY      Look <NAME> up there: PATH or NAME=PATH
+  --arg NAME EXPR          An argument of the function that the expression is
+  --argstr NAME STRING     The same, as a string
+  --arg-from-file NAME FILE, --arg-from-stdin NAME
+  --eval                   Print the value instead: with --strict, --json, --xml, --no-location, --raw
+  --read-write-mode        Let --eval write to the store
+  --readonly-mode          Write nothing to the store
+  --parse                  Print what was parsed instead
+  --find-file              Print what <NAME> stands for, for each operand
+  --add-root LINK          Make a link to the result that keeps it
+  --option NAME VALUE      Set a setting of Nix; --NAME VALUE does the same
+  --show-trace             Tell every call on the way to an error
+  --version
+";
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Mode {
+    #[default]
+    Instantiate,
+    Evaluate,
+    Parse,
+    FindFile,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Form {
+    #[default]
+    Plain,
+    Json,
+    Xml,
+    Raw,
+}
 
 #[derive(Default)]
 struct Options {
-    inputs: Vec<Input>,
+    mode: Mode,
+    form: Form,
+    /// `--parse` with or without another mode.
+    expressions: bool,
     attributes: Vec<String>,
-    arguments: Vec<Argument>,
-    search_path: Vec<OsString>,
-    features: Vec<String>,
-    evaluate: bool,
     strict: bool,
-    json: bool,
-    xml: bool,
     no_location: bool,
-    raw: bool,
-    parse: bool,
-    show_trace: bool,
-    pure: bool,
-    restricted: bool,
-    find_file: bool,
-    expression: bool,
-    max_call_depth: Option<u32>,
+    read_write: bool,
+    root: Option<PathBuf>,
+    version: bool,
+    help: bool,
     stats: bool,
+}
+
+impl Options {
+    fn take(&mut self, flag: &str, rest: &mut Rest) -> Result<bool, String> {
+        match flag {
+            "--eval" | "--eval-only" => self.mode = Mode::Evaluate,
+            "--parse" | "--parse-only" if self.mode == Mode::Instantiate => self.mode = Mode::Parse,
+            "--parse" | "--parse-only" | "--indirect" | "--dry-run" => {}
+            "--find-file" => self.mode = Mode::FindFile,
+            "--json" => self.form = Form::Json,
+            "--xml" => self.form = Form::Xml,
+            "--raw" => self.form = Form::Raw,
+            "--strict" => self.strict = true,
+            "--no-location" => self.no_location = true,
+            "--read-write-mode" => self.read_write = true,
+            "--stats" => self.stats = true,
+            "-E" | "--expr" => self.expressions = true,
+            "-A" | "--attr" => self.attributes.push(rest.value(flag)?.to_string_lossy().into_owned()),
+            "--add-root" => self.root = Some(rest.value(flag)?.into()),
+            "--version" => self.version = true,
+            "--help" => self.help = true,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
 }
 
 /// Runs the command.
 pub fn run(arguments: &[OsString]) -> ExitCode {
-    let options = match parse(arguments) {
-        Ok(options) => options,
+    let mut options = Options::default();
+    let common = flags::parse(arguments, &mut |flag, rest| options.take(flag, rest));
+    if options.help {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    if options.version {
+        println!("nix-instantiate (Nix) 2.34.8");
+        return ExitCode::SUCCESS;
+    }
+    let common = match common {
+        Ok(common) => common,
         Err(message) => {
             eprintln!("error: {message}\nTry 'nix-instantiate --help' for more information.");
             return ExitCode::FAILURE;
         }
     };
-    match with_large_stack(|| evaluate(&options)) {
+    common.show_warnings();
+    let read_only = common.read_only || options.mode != Mode::Instantiate && !options.read_write;
+    let store = match NixStore::new(&common, read_only) {
+        Ok(store) => Arc::new(store),
+        Err(message) => {
+            eprintln!("error: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match with_large_stack(|| Run { options, common, store, roots: 0 }.all()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: cannot start a thread to evaluate on: {error}");
@@ -54,214 +141,193 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-fn parse(arguments: &[OsString]) -> Result<Options, String> {
-    let mut options = Options::default();
-    let mut rest = arguments.iter();
-    let mut files: Vec<OsString> = Vec::new();
-    while let Some(argument) = rest.next() {
-        let text = argument.to_string_lossy();
-        let mut value = |flag: &str| {
-            rest.next()
-                .cloned()
-                .ok_or_else(|| format!("flag '{flag}' requires 1 argument(s), but only 0 were given"))
+struct Run {
+    options: Options,
+    common: Common,
+    store: Arc<NixStore>,
+    /// Links made by `--add-root`.
+    roots: usize,
+}
+
+impl Run {
+    fn all(mut self) -> ExitCode {
+        let mut settings = self.common.evaluation();
+        settings.tell_files = self.common.verbosity >= TALKATIVE;
+        let show_trace = settings.show_trace;
+        let quiet = self.common.verbosity < WARN;
+        let messages = move |message: &str| {
+            if !quiet || message.starts_with("trace: ") {
+                eprintln!("{message}");
+            }
         };
-        match &*text {
-            "--eval" | "--eval-only" => options.evaluate = true,
-            "--strict" => options.strict = true,
-            "--json" => options.json = true,
-            "--xml" => options.xml = true,
-            "--no-location" => options.no_location = true,
-            "--raw" => options.raw = true,
-            "--parse" | "--parse-only" => options.parse = true,
-            "--show-trace" => options.show_trace = true,
-            "--pure-eval" => options.pure = true,
-            "--impure" => options.pure = false,
-            "--restrict-eval" => options.restricted = true,
-            "--find-file" => options.find_file = true,
-            "--read-write-mode" | "--readonly-mode" | "--quiet" | "--indirect" => {}
-            "--stats" => options.stats = true,
-            "-E" | "--expr" => options.expression = true,
-            "-A" | "--attr" => options.attributes.push(value(&text)?.to_string_lossy().into_owned()),
-            "-I" | "--include" => options.search_path.push(value(&text)?),
-            "--arg" | "--argstr" => {
-                let name = evaluation::bytes(&value(&text)?);
-                let given = evaluation::bytes(&value(&text)?);
-                let value = match &*text {
-                    "--arg" => ArgumentValue::Expression(given),
-                    _ => ArgumentValue::String(given),
-                };
-                options.arguments.push(Argument { name, value });
-            }
-            "--option" => {
-                let name = value(&text)?.to_string_lossy().into_owned();
-                let given = value(&text)?.to_string_lossy().into_owned();
-                set_option(&mut options, &name, &given)?;
-            }
-            "--extra-experimental-features" | "--experimental-features" => {
-                let features = value(&text)?.to_string_lossy().into_owned();
-                options.features.extend(features.split_whitespace().map(str::to_owned));
-            }
-            "--max-call-depth" => {
-                let depth = value(&text)?.to_string_lossy().into_owned();
-                set_option(&mut options, "max-call-depth", &depth)?;
-            }
-            "-" => files.push(OsString::from("-")),
-            flag if flag.starts_with('-') => return Err(format!("unrecognised flag '{flag}'")),
-            _ => files.push(argument.clone()),
+        let session = Session::with_messages(settings, self.store.clone(), Box::new(messages));
+        if self.common.verbosity >= TALKATIVE {
+            eprintln!("evaluating file '«nix-internal»/derivation-internal.nix'");
         }
+        let mut evaluator = Evaluator::new(session);
+        // What was printed stays printed when something fails later, and comes after the messages.
+        let mut out = Vec::new();
+        let result = self.inputs(&mut evaluator, &mut out);
+        let result = result.and_then(|()| self.store.flush().map_err(|error| world(error.to_string())));
+        let status = match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprint!("{}", super::errors::render(&error, show_trace));
+                ExitCode::from(error.status as u8)
+            }
+        };
+        // Nobody reads on: that is no error of ours.
+        let _ = std::io::stdout().write_all(&out);
+        if self.options.stats {
+            eprintln!("{:?} heap {}", evaluator.stats, evaluator.heap.allocated());
+        }
+        status
     }
-    options.inputs = inputs(files, options.expression);
-    Ok(options)
+
+    fn inputs(&mut self, evaluator: &mut Evaluator, out: &mut Vec<u8>) -> Result<(), Failure> {
+        let operands = std::mem::take(&mut self.common.operands);
+        if self.options.mode == Mode::FindFile {
+            for operand in operands {
+                let path = evaluator.find_file(&evaluation::bytes(&operand))?;
+                out.extend_from_slice(&path);
+                out.push(b'\n');
+            }
+            return Ok(());
+        }
+        for input in inputs(operands, self.options.expressions) {
+            match self.options.mode {
+                Mode::Parse => {
+                    out.extend(evaluation::parsed(evaluator, &input)?);
+                    out.push(b'\n');
+                }
+                _ => self.input(evaluator, &input, out)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn input(&mut self, evaluator: &mut Evaluator, input: &Input, out: &mut Vec<u8>) -> Result<(), Failure> {
+        let given = evaluation::arguments(evaluator, &self.common.arguments)?;
+        let root = evaluation::evaluate(evaluator, input)?;
+        let whole = [String::new()];
+        let paths = match &self.options.attributes[..] {
+            [] => whole.to_vec(),
+            given => given.to_vec(),
+        };
+        for path in paths {
+            let value = evaluation::select(evaluator, root, &path, &given)?;
+            match self.options.mode {
+                Mode::Evaluate => self.print_value(evaluator, value, &given, out)?,
+                _ => self.print_derivations(evaluator, value, &given, out)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn print_value(
+        &self,
+        evaluator: &mut Evaluator,
+        value: Value,
+        given: &[(Symbol, Value)],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let strict = self.options.strict;
+        let value = match given {
+            [] => evaluator.force(value)?,
+            given => evaluation::auto_call(evaluator, value, given)?,
+        };
+        match self.options.form {
+            Form::Json => {
+                out.extend(evaluator.to_json(value, strict)?);
+                out.push(b'\n');
+            }
+            Form::Xml => out.extend(evaluator.to_xml(value, strict, !self.options.no_location)?),
+            Form::Raw => {
+                out.extend(evaluator.to_raw(value, "while generating the nix-instantiate output")?);
+            }
+            Form::Plain => {
+                let value = if strict { evaluator.force_deep(value)? } else { value };
+                out.extend(print::for_eval(value).into_bytes());
+                out.push(b'\n');
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints the paths of the derivations that a value holds.
+    fn print_derivations(
+        &mut self,
+        evaluator: &mut Evaluator,
+        value: Value,
+        given: &[(Symbol, Value)],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let found = derivations::find(evaluator, value, given).map_err(|unsuitable| match unsuitable {
+            Unsuitable::Failure(failure) => failure,
+            Unsuitable::NotDerivations(_) => {
+                let message = "expression does not evaluate to a derivation (or a set or list of those)";
+                EvalError::wrong_type(PosId::NONE, message)
+            }
+        })?;
+        for found in found {
+            let mut path = derivations::drv_path(evaluator, found.value)?;
+            let Some(output) = derivations::output_name(evaluator, found.value)? else {
+                let message = format!("derivation '{path}' lacks an 'outputName' attribute");
+                return Err(EvalError::eval(PosId::NONE, message));
+            };
+            match self.options.root.clone() {
+                Some(link) => path = self.add_root(&path, link)?,
+                None if self.common.gc_warning => {
+                    self.common.gc_warning = false;
+                    if self.common.verbosity >= WARN {
+                        let warning = "warning: you did not specify '--add-root'; the result might be removed by \
+                                       the garbage collector";
+                        eprintln!("{warning}");
+                    }
+                }
+                None => {}
+            }
+            out.extend_from_slice(path.as_bytes());
+            if output != "out" {
+                out.extend_from_slice(format!("!{output}").as_bytes());
+            }
+            out.push(b'\n');
+        }
+        Ok(())
+    }
+
+    /// Makes the link that keeps a derivation; gives the link's path.
+    fn add_root(&mut self, path: &str, link: PathBuf) -> Result<String, Failure> {
+        self.roots += 1;
+        let link = std::path::absolute(&link).map_err(|error| world(error.to_string()))?;
+        let mut name = link.into_os_string();
+        if self.roots > 1 {
+            name.push(format!("-{}", self.roots));
+        }
+        let link = PathBuf::from(name);
+        let path = StorePath::from_absolute(path).map_err(|error| world(error.to_string()))?;
+        let store = self.store.open().map_err(|error| world(error.to_string()))?;
+        store.flush().map_err(|error| world(error.to_string()))?;
+        store.store.add_root(&link, &path).map_err(|error| world(error.to_string()))?;
+        Ok(link.as_os_str().as_encoded_bytes().to_str_lossy().into_owned())
+    }
 }
 
-fn set_option(options: &mut Options, name: &str, value: &str) -> Result<(), String> {
-    match name {
-        "pure-eval" => options.pure = value == "true",
-        "restrict-eval" => options.restricted = value == "true",
-        "experimental-features" | "extra-experimental-features" => {
-            options.features.extend(value.split_whitespace().map(str::to_owned));
-        }
-        "max-call-depth" => {
-            let depth =
-                value.parse().map_err(|_| format!("setting 'max-call-depth' has invalid value '{value}'"))?;
-            options.max_call_depth = Some(depth);
-        }
-        _ => {}
-    }
-    Ok(())
+fn world(message: String) -> Failure {
+    EvalError::new(ErrorKind::World, PosId::NONE, message)
 }
 
-fn inputs(files: Vec<OsString>, expressions: bool) -> Vec<Input> {
-    if files.is_empty() && !expressions {
+/// What the operands stand for: standard input comes first, and without any the folder's `default.nix` is meant.
+fn inputs(operands: Vec<OsString>, expressions: bool) -> Vec<Input> {
+    let (stdin, operands): (Vec<OsString>, Vec<OsString>) =
+        operands.into_iter().partition(|operand| operand == "-");
+    let mut inputs: Vec<Input> = stdin.iter().take(1).map(|_| Input::Stdin).collect();
+    if inputs.is_empty() && operands.is_empty() && !expressions {
         return vec![Input::File(OsString::from("./default.nix"))];
     }
-    files
-        .into_iter()
-        .map(|file| match file.to_str() {
-            Some("-") => Input::Stdin,
-            _ if expressions => Input::Expression(evaluation::bytes(&file)),
-            _ => Input::File(file),
-        })
-        .collect()
-}
-
-fn settings(options: &Options) -> Settings {
-    let mut settings = Settings {
-        pure: options.pure,
-        restricted: options.restricted,
-        search_path: evaluation::search_path(&options.search_path),
-        show_trace: options.show_trace,
-        home: std::env::var_os("HOME").map(Into::into),
-        features: options.features.clone(),
-        ..Settings::default()
-    };
-    settings.max_call_depth = options.max_call_depth.unwrap_or(settings.max_call_depth);
-    evaluation::use_code_cache(&mut settings);
-    settings
-}
-
-fn evaluate(options: &Options) -> ExitCode {
-    let store: Arc<dyn Store> = Arc::new(PathsOnly::default());
-    let session = Session::new(settings(options), store);
-    let mut evaluator = Evaluator::new(session);
-    for input in &options.inputs {
-        if let Err(error) = one(&mut evaluator, options, input) {
-            eprint!("{}", super::errors::render(&error, options.show_trace));
-            return ExitCode::from(error.status as u8);
-        }
-    }
-    if options.stats {
-        eprintln!("{:?} heap {}", evaluator.stats, evaluator.heap.allocated());
-    }
-    ExitCode::SUCCESS
-}
-
-fn one(evaluator: &mut Evaluator, options: &Options, input: &Input) -> Result<(), Failure> {
-    let root = evaluation::evaluate(evaluator, input)?;
-    let given = evaluation::arguments(evaluator, &options.arguments)?;
-    let default = [String::new()];
-    let paths = if options.attributes.is_empty() { &default } else { &options.attributes[..] };
-    for path in paths {
-        let value = evaluation::select(evaluator, root, path, &given)?;
-        if options.evaluate {
-            print_value(evaluator, options, value)?;
-        } else {
-            print_derivations(evaluator, value, &given)?;
-        }
-    }
-    Ok(())
-}
-
-fn print_value(evaluator: &mut Evaluator, options: &Options, value: Value) -> Result<(), Failure> {
-    let value = if options.strict { evaluator.force_deep(value)? } else { evaluator.force(value)? };
-    let text = if options.json {
-        let text = evaluator.to_json(value, options.strict)?;
-        [text, b"\n".to_vec()].concat()
-    } else if options.xml {
-        evaluator.to_xml(value, options.strict, !options.no_location)?
-    } else if options.raw {
-        evaluator.to_raw(value)?
-    } else {
-        format!("{}\n", print::for_eval(value)).into_bytes()
-    };
-    let _ = std::io::stdout().write_all(&text);
-    Ok(())
-}
-
-/// Prints the `.drv` paths of a derivation, or of all derivations in a set or list.
-fn print_derivations(
-    evaluator: &mut Evaluator,
-    value: Value,
-    given: &[(Symbol, Value)],
-) -> Result<(), Failure> {
-    let value = evaluation::auto_call(evaluator, value, given)?;
-    match value.view() {
-        View::Attrs(attrs) if evaluator.is_derivation(attrs)? => {
-            let path = attrs.get(Symbol::intern(b"drvPath")).unwrap_or(Value::NULL);
-            let path = evaluator.expect_string(
-                path,
-                PosId::NONE,
-                "while evaluating the 'drvPath' attribute of a derivation",
-            )?;
-            let mut text = path.bytes().to_vec();
-            if let Some(output) = attrs.get(Symbol::intern(b"outputName")) {
-                let output = evaluator.expect_string(
-                    output,
-                    PosId::NONE,
-                    "while evaluating the output name of a derivation",
-                )?;
-                if output.bytes() != b"out" {
-                    text.push(b'!');
-                    text.extend_from_slice(output.bytes());
-                }
-            }
-            println!("{}", text.as_bstr());
-        }
-        View::Attrs(attrs) => {
-            let recurse = Symbol::intern(b"recurseForDerivations");
-            for (_, slot) in attrs.flatten(&mut evaluator.heap).sorted() {
-                let member = evaluator.force_slot(slot)?;
-                let wanted = match member.view() {
-                    View::Attrs(inner) => {
-                        evaluator.is_derivation(inner)?
-                            || matches!(inner.get(recurse), Some(value) if evaluator.expect_bool(value, PosId::NONE, "")?)
-                    }
-                    _ => false,
-                };
-                if wanted {
-                    print_derivations(evaluator, member, given)?;
-                }
-            }
-        }
-        View::List(list) => {
-            for element in list.iter() {
-                print_derivations(evaluator, element, given)?;
-            }
-        }
-        _ => {
-            let message = "expression does not evaluate to a derivation (or a set or list of those)";
-            return Err(zeval_evaluator::EvalError::wrong_type(PosId::NONE, message));
-        }
-    }
-    Ok(())
+    inputs.extend(operands.into_iter().map(|operand| match expressions {
+        true => Input::Expression(evaluation::bytes(&operand)),
+        false => Input::File(operand),
+    }));
+    inputs
 }

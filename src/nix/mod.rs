@@ -1,7 +1,11 @@
 //! The commands under Nix's names, with Nix's flags and output.
 
 mod errors;
+mod flags;
 mod instantiate;
+mod settings;
+mod settings_table;
+mod store;
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -35,6 +35,11 @@ pub fn view(global: &Global) -> Arc<dyn View> {
     }
 }
 
+/// The view of a line an event.
+pub fn plain() -> Arc<dyn View> {
+    Arc::new(plain::Plain::new())
+}
+
 /// Seconds, with a decimal while they are few.
 fn seconds(elapsed: std::time::Duration) -> String {
     match elapsed.as_secs() {

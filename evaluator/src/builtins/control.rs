@@ -107,5 +107,9 @@ fn warn(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
     let text = evaluator.expect_string(args[0], pos, doing)?.bytes();
     let text = String::from_utf8_lossy(text).into_owned();
     (evaluator.session.messages)(&format!("evaluation warning: {text}"));
+    if evaluator.session.settings.abort_on_warn {
+        let message = "aborting to reveal stack trace of warning, as abort-on-warn is set";
+        return Err(EvalError::new(ErrorKind::Abort, PosId::NONE, message));
+    }
     evaluator.force(args[1])
 }

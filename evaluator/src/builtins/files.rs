@@ -250,35 +250,8 @@ fn find_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
     }
     let doing = "while evaluating the second argument passed to builtins.findFile";
     let name = evaluator.expect_plain_string(args[1], pos, doing)?;
-    for (prefix, path) in &search_path {
-        let Some(rest) = below(name, prefix) else { continue };
-        let candidate = crate::canonical_path(&[path, b"/".as_slice(), rest].concat());
-        if evaluator.session.physical(&candidate).symlink_metadata().is_ok() {
-            return Ok(evaluator.heap.path(&candidate));
-        }
-    }
-    if let Some(rest) = name.strip_prefix(b"nix/") {
-        return Ok(evaluator.heap.path(&[crate::load::INTERNAL_FOLDER, b"/", rest].concat()));
-    }
-    let shown = name.as_bstr();
-    let message = if evaluator.session.settings.pure {
-        format!("cannot look up '<{shown}>' in pure evaluation mode (use '--impure' to override)")
-    } else {
-        format!("file '{shown}' was not found in the Nix search path (add it using $NIX_PATH or -I)")
-    };
-    Err(EvalError::new(ErrorKind::Throw, pos, message))
-}
-
-/// What is left of a name below a prefix of the search path.
-fn below<'n>(name: &'n [u8], prefix: &[u8]) -> Option<&'n [u8]> {
-    if prefix.is_empty() {
-        return Some(name);
-    }
-    match name.strip_prefix(prefix)? {
-        [] => Some(b""),
-        [b'/', rest @ ..] => Some(rest),
-        _ => None,
-    }
+    let found = evaluator.look_up(&search_path, name, pos)?;
+    Ok(evaluator.heap.path(&found))
 }
 
 fn base_name_of(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {

@@ -198,9 +198,8 @@ impl Evaluator {
         Ok(text)
     }
 
-    /// The text of a value that counts as a string, for output.
-    pub fn to_raw(&mut self, value: Value) -> Result<Vec<u8>> {
-        let doing = "while generating the eval command output";
+    /// The text of a value that counts as a string, for output; `doing` is as in "while generating the output".
+    pub fn to_raw(&mut self, value: Value, doing: &str) -> Result<Vec<u8>> {
         Ok(self.coerce(value, Coercion::INTERPOLATED, &mut None, PosId::NONE, doing)?.to_vec())
     }
 }

@@ -26,6 +26,32 @@ pub struct Ast<'a> {
     pub names: Vec<&'a BStr>,
     /// What Nix warns of while parsing, in the order of the source.
     pub warnings: Vec<CursedOr>,
+    /// Literals that may be warned of, if the parser was asked for them.
+    pub literals: Vec<Literal<'a>>,
+}
+
+/// A literal that some style forbids.
+#[derive(Clone, Copy, Debug)]
+pub struct Literal<'a> {
+    /// What it is.
+    pub kind: LiteralKind,
+    /// Where it begins.
+    pub pos: Pos,
+    /// Its text, up to the first interpolation.
+    pub text: &'a BStr,
+}
+
+/// What a literal is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LiteralKind {
+    /// `http://example.org`
+    Url,
+    /// `/a`
+    AbsolutePath,
+    /// `~/a`
+    HomePath,
+    /// `a/b`
+    ShortPath,
 }
 
 /// An expression. `pos` fields are what Nix's `getPos()` gives for the same expression, since traces print them.

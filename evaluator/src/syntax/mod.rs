@@ -32,6 +32,8 @@ pub struct ParseOptions {
     pub pipe_operators: bool,
     /// Refuse paths into the home folder (`~/a`), as pure evaluation does.
     pub pure: bool,
+    /// Collect URL and path literals, for lints.
+    pub literals: bool,
 }
 
 /// A place where `or` is used as a name in a way that Nix warns of: as an argument or an element that is not in parentheses.

@@ -75,6 +75,11 @@ impl Thunk {
         self.state.load(Ordering::Acquire).is_null().then(|| self.payload.get())
     }
 
+    /// Whether it is being evaluated.
+    pub fn is_busy(&self) -> bool {
+        self.state.load(Ordering::Acquire).addr() == BUSY
+    }
+
     /// What the thunk stands for.
     pub fn state(&self) -> ThunkState {
         let state = self.state.load(Ordering::Acquire);

@@ -3,7 +3,7 @@
 use bstr::{BStr, BString, ByteSlice};
 
 use super::{Parse, Parser};
-use crate::syntax::ast::{Expr, Part, Pos};
+use crate::syntax::ast::{Expr, LiteralKind, Part, Pos};
 use crate::syntax::error::SyntaxErrorKind;
 use crate::syntax::lexer::Text;
 use crate::syntax::strings::{IndentedPart, NulByte, strip_indentation, unescape};
@@ -183,6 +183,12 @@ impl<'a> Parser<'a, '_> {
             return Err(
                 self.error(super::super::ast::NO_POS, SyntaxErrorKind::HomePathInPureMode(text.to_owned()))
             );
+        }
+        match text.first() {
+            Some(b'/') => self.note_literal(LiteralKind::AbsolutePath, pos, text),
+            Some(b'~') => self.note_literal(LiteralKind::HomePath, pos, text),
+            Some(b'.') => {}
+            _ => self.note_literal(LiteralKind::ShortPath, pos, text),
         }
         if !text.ends_with(b"/") && !self.lexer.rest_starts_with(b"${") {
             self.advance();

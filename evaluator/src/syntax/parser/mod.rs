@@ -13,7 +13,7 @@ mod operators;
 use bstr::{BStr, ByteSlice};
 use bumpalo::Bump;
 
-use super::ast::{Ast, AttrName, Expr, Formal, Name, Part, Pos};
+use super::ast::{Ast, AttrName, Expr, Formal, Literal, Name, Part, Pos};
 use super::bindings::BindingsPool;
 use super::diagnose;
 use super::error::{SyntaxError, SyntaxErrorKind};
@@ -49,6 +49,7 @@ pub(super) struct Parser<'a, 'o> {
     is_definitions: bool,
     bindings: BindingsPool<'a>,
     warnings: Vec<CursedOr>,
+    literals: Vec<Literal<'a>>,
     /// Set by `f or` until it is known whether it stands where its meaning will change.
     cursed_or: Option<CursedOr>,
     // Stacks for lists under construction. Each function leaves them as it found them.
@@ -76,6 +77,7 @@ impl<'a, 'o> Parser<'a, 'o> {
             is_definitions: false,
             bindings: BindingsPool::new(arena),
             warnings: Vec::new(),
+            literals: Vec::new(),
             cursed_or: None,
             exprs: Vec::new(),
             path: Vec::new(),
@@ -109,7 +111,7 @@ impl<'a, 'o> Parser<'a, 'o> {
         if self.token.kind != TokenKind::End {
             return Err(self.unexpected());
         }
-        Ok(Ast { root, names: self.names.into_texts(), warnings: self.warnings })
+        Ok(Ast { root, names: self.names.into_texts(), warnings: self.warnings, literals: self.literals })
     }
 
     fn advance(&mut self) {

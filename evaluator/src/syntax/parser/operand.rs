@@ -2,8 +2,10 @@
 
 use super::literals::StringLike;
 use super::{Operand, Parse, Parser};
+use bstr::BStr;
+
 use crate::syntax::CursedOr;
-use crate::syntax::ast::{BinaryOp, Expr, NO_POS, Pos};
+use crate::syntax::ast::{BinaryOp, Expr, Literal, LiteralKind, NO_POS, Pos};
 use crate::syntax::token::{Token, TokenKind};
 
 /// Arguments are merged into one call up to this number, so that `((f a) b) c ...` does not take time by the square.
@@ -163,9 +165,18 @@ impl<'a> Parser<'a, '_> {
             }
             TokenKind::Uri => {
                 self.advance();
-                Ok(self.alloc(Expr::String(self.text(self.slice(token)))))
+                let text = self.text(self.slice(token));
+                self.note_literal(LiteralKind::Url, token.start, text);
+                Ok(self.alloc(Expr::String(text)))
             }
             _ => Err(self.unexpected()),
+        }
+    }
+
+    /// Remembers a literal if they were asked for.
+    pub(super) fn note_literal(&mut self, kind: LiteralKind, pos: Pos, text: &'a BStr) {
+        if self.options.literals {
+            self.literals.push(Literal { kind, pos, text });
         }
     }
 

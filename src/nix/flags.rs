@@ -1,0 +1,262 @@
+//! The flags that all of Nix's older commands share, and what they mean for an evaluation.
+
+use std::{collections::VecDeque, ffi::OsString};
+
+use bstr::ByteSlice;
+use zeval_evaluator::{
+    Settings,
+    lint::{Lint, Lints},
+};
+
+use super::settings::{NixSettings, SettingFlag, flag};
+use crate::evaluation::{self, Argument, ArgumentValue};
+
+/// How much is said: as Nix counts.
+pub const WARN: i32 = 1;
+const INFO: i32 = 3;
+pub const TALKATIVE: i32 = 4;
+const DEBUG: i32 = 6;
+
+/// What the shared flags and the environment say.
+pub struct Common {
+    pub settings: NixSettings,
+    pub arguments: Vec<Argument>,
+    pub search_path: Vec<OsString>,
+    /// How much is said: 0 is errors only, 3 what is usual.
+    pub verbosity: i32,
+    /// `--readonly-mode`, or what the command makes of its mode.
+    pub read_only: bool,
+    pub gc_warning: bool,
+    pub debugger: bool,
+    /// What is no flag, in order.
+    pub operands: Vec<OsString>,
+}
+
+/// The arguments that are still to be looked at.
+pub struct Rest {
+    arguments: VecDeque<OsString>,
+}
+
+impl Rest {
+    /// The values of a flag of the command's own.
+    pub fn value(&mut self, flag: &str) -> Result<OsString, String> {
+        self.arguments.pop_front().ok_or_else(|| format!("'{flag}' requires an argument"))
+    }
+
+    fn values<const N: usize>(&mut self, flag: &str) -> Result<[OsString; N], String> {
+        if self.arguments.len() < N {
+            let found = self.arguments.len();
+            return Err(format!("flag '{flag}' requires {N} argument(s), but only {found} were given"));
+        }
+        Ok(std::array::from_fn(|_| self.arguments.pop_front().unwrap_or_default()))
+    }
+
+    /// `-vj2` as `-v -j 2`, as Nix reads flags of one letter.
+    fn split_letters(&mut self, argument: &str) -> bool {
+        let Some(letters) = argument.strip_prefix('-').filter(|rest| rest.len() > 1 && !rest.starts_with('-'))
+        else {
+            return false;
+        };
+        if !letters.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return false;
+        }
+        let end = letters.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(letters.len());
+        if end < letters.len() {
+            self.arguments.push_front(letters[end..].into());
+        }
+        for letter in letters[..end].chars().rev() {
+            self.arguments.push_front(format!("-{letter}").into());
+        }
+        true
+    }
+}
+
+/// Takes a command's own flags: `false` if it is none of them.
+pub type OwnFlags<'f> = dyn FnMut(&str, &mut Rest) -> Result<bool, String> + 'f;
+
+/// Reads a command line.
+pub fn parse(arguments: &[OsString], own: &mut OwnFlags<'_>) -> Result<Common, String> {
+    let mut common = Common {
+        settings: NixSettings::from_environment()?,
+        arguments: Vec::new(),
+        search_path: Vec::new(),
+        verbosity: INFO,
+        read_only: false,
+        gc_warning: true,
+        debugger: false,
+        operands: Vec::new(),
+    };
+    if let Ok(path) = std::env::var("NIX_PATH") {
+        let entries: Vec<String> =
+            split_search_path(path.as_bytes()).iter().map(|entry| entry.to_str_lossy().into()).collect();
+        common.settings.set_default("nix-path", &entries.join(" "));
+    }
+    let mut rest = Rest { arguments: arguments.iter().cloned().collect() };
+    while let Some(argument) = rest.arguments.pop_front() {
+        let text = argument.to_string_lossy().into_owned();
+        if text == "--" {
+            // Nix goes on to read flags, too.
+            continue;
+        } else if !text.starts_with('-') || text == "-" {
+            common.operands.push(argument);
+        } else if !rest.split_letters(&text) && !own(&text, &mut rest)? && !common.take(&text, &mut rest)? {
+            return Err(format!("unrecognised flag '{text}'"));
+        }
+    }
+    Ok(common)
+}
+
+impl Common {
+    fn take(&mut self, text: &str, rest: &mut Rest) -> Result<bool, String> {
+        match text {
+            "-v" | "--verbose" => self.verbosity += 1,
+            "--quiet" => self.verbosity = (self.verbosity - 1).max(0),
+            "--debug" => self.verbosity = DEBUG,
+            "-Q" | "--no-build-output" | "--print-build-logs" | "-L" | "--repair" => {}
+            "-K" | "--keep-failed" => self.settings.set("keep-failed", "true"),
+            "-k" | "--keep-going" => self.settings.set("keep-going", "true"),
+            "--readonly-mode" => self.read_only = true,
+            "--no-gc-warning" => self.gc_warning = false,
+            "--debugger" => self.debugger = true,
+            "--impure" => {
+                self.settings.set("pure-eval", "false");
+            }
+            "-I" | "--include" => {
+                let [entry] = rest.values(text)?;
+                self.search_path.push(entry);
+            }
+            "--arg" | "--argstr" | "--arg-from-file" => {
+                let [name, value] = rest.values(text)?;
+                let value = match text {
+                    "--arg" => ArgumentValue::Expression(evaluation::bytes(&value)),
+                    "--argstr" => ArgumentValue::String(evaluation::bytes(&value)),
+                    _ => ArgumentValue::File(value.into()),
+                };
+                self.argument(&name, value);
+            }
+            "--arg-from-stdin" => {
+                let [name] = rest.values(text)?;
+                self.argument(&name, ArgumentValue::Stdin);
+            }
+            "--option" => {
+                let [name, value] = rest.values::<2>(text)?;
+                self.settings.set(&name.to_string_lossy(), &value.to_string_lossy());
+            }
+            "-j" => self.setting("max-jobs", text, rest)?,
+            "--log-format" => {
+                let [format] = rest.values(text)?;
+                let format = format.to_string_lossy();
+                let known = ["raw", "raw-with-logs", "internal-json", "bar", "bar-with-logs", "multiline",
+                    "multiline-with-logs"];
+                if !known.contains(&&*format) {
+                    return Err(format!("option 'log-format' has an invalid value '{format}'"));
+                }
+            }
+            "--eval-store" => drop(rest.values::<1>(text)?),
+            "--override-flake" => drop(rest.values::<2>(text)?),
+            _ => return self.setting_flag(text, rest),
+        }
+        Ok(true)
+    }
+
+    fn argument(&mut self, name: &std::ffi::OsStr, value: ArgumentValue) {
+        self.arguments.push(Argument { name: evaluation::bytes(name), value });
+    }
+
+    fn setting_flag(&mut self, text: &str, rest: &mut Rest) -> Result<bool, String> {
+        let Some(name) = text.strip_prefix("--") else { return Ok(false) };
+        match flag(name) {
+            Some(SettingFlag::Value(name)) => self.setting(&name, text, rest)?,
+            Some(SettingFlag::Fixed(name, value)) => self.settings.set(name, value),
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// A setting given by a flag of its name, where a value that cannot be is an error.
+    fn setting(&mut self, name: &str, text: &str, rest: &mut Rest) -> Result<(), String> {
+        let [value] = rest.values(text)?;
+        self.settings.try_set(name, &value.to_string_lossy())
+    }
+
+    /// Shows what was wrong with settings.
+    pub fn show_warnings(&self) {
+        if self.verbosity >= WARN {
+            for warning in &self.settings.warnings {
+                eprintln!("warning: {warning}");
+            }
+        }
+    }
+
+    /// Whether evaluation is pure: what is not pinned is refused.
+    fn is_pure(&self) -> bool {
+        self.settings.is_on("pure-eval").unwrap_or(false)
+    }
+
+    /// How to evaluate.
+    pub fn evaluation(&self) -> Settings {
+        let given = &self.settings;
+        let default = Settings::default();
+        let system = ["eval-system", "system"].iter().find_map(|name| given.text(name).filter(|s| !s.is_empty()));
+        let mut settings = Settings {
+            pure: self.is_pure(),
+            restricted: given.is_on("restrict-eval").unwrap_or(false),
+            search_path: if self.is_pure() { Vec::new() } else { self.lookup_path() },
+            system: system.map_or(default.system, str::to_owned),
+            max_call_depth: given.number("max-call-depth").unwrap_or(default.max_call_depth),
+            show_trace: given.is_on("show-trace").unwrap_or(false),
+            home: std::env::var_os("HOME").map(Into::into),
+            features: given.words("experimental-features"),
+            trace_verbose: given.is_on("trace-verbose").unwrap_or(false),
+            lints: self.lints(),
+            abort_on_warn: given.is_on("abort-on-warn").unwrap_or(false),
+            import_from_derivation: given.is_on("allow-import-from-derivation").unwrap_or(true),
+            ..default
+        };
+        evaluation::use_code_cache(&mut settings);
+        settings
+    }
+
+    fn lints(&self) -> Lints {
+        let lint = |name| self.settings.text(name).and_then(Lint::from_name).unwrap_or_default();
+        Lints {
+            url_literals: lint("lint-url-literals"),
+            absolute_paths: lint("lint-absolute-path-literals"),
+            short_paths: lint("lint-short-path-literals"),
+        }
+    }
+
+    fn lookup_path(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let included = self.search_path.iter().map(|entry| evaluation::bytes(entry));
+        let set = self.settings.words("nix-path").into_iter().map(String::into_bytes);
+        included.chain(set).map(|entry| evaluation::search_entry(&entry)).collect()
+    }
+}
+
+/// The entries of `NIX_PATH`: apart by colons, but for those of URLs.
+pub fn split_search_path(path: &[u8]) -> Vec<Vec<u8>> {
+    let mut entries: Vec<Vec<u8>> = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        let mut end = rest.find_byte(b':').unwrap_or(rest.len());
+        let value = rest[..end].iter().rposition(|&byte| byte == b'=').map_or(0, |at| at + 1);
+        if is_url(&rest[value..]) && end < rest.len() {
+            end += 1 + rest[end + 1..].find_byte(b':').unwrap_or(rest.len() - end - 1);
+        }
+        if end > 0 {
+            entries.push(rest[..end].to_vec());
+        }
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    entries
+}
+
+/// Whether an entry of the search path is to be fetched.
+pub fn is_url(entry: &[u8]) -> bool {
+    const SCHEMES: [&str; 9] = ["http", "https", "file", "channel", "git", "s3", "ssh", "flake", "path"];
+    entry.starts_with(b"flake:")
+        || entry.starts_with(b"channel:")
+        || SCHEMES.iter().any(|scheme| {
+            entry.strip_prefix(scheme.as_bytes()).is_some_and(|rest| rest.starts_with(b"://"))
+        })
+}

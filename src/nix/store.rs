@@ -1,0 +1,184 @@
+//! The store behind the commands under Nix's names: opened when it is first needed, written to unless that is ruled out.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use zeval_builder::{cancel::Cancellation, store::Layout, store::Store as BuilderStore};
+use zeval_evaluator::{
+    store::{self as eval, PathsOnly, Source, Store, StoreError},
+    value::context::{Built, Derived},
+};
+use zeval_model::{
+    Derivation,
+    derivation::Instantiated,
+    store_path::{References, StorePath},
+};
+
+use super::flags::Common;
+use crate::store::EvaluationStore;
+
+/// Which store is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// `dummy://`: paths are computed, nothing is kept.
+    Nowhere,
+    /// A physical store.
+    Folder(PathBuf),
+}
+
+/// A store for evaluation.
+pub struct NixStore {
+    place: Place,
+    read_only: bool,
+    paths: PathsOnly,
+    options: zeval_builder::build::BuildOptions,
+    opened: OnceLock<Result<Arc<EvaluationStore>, String>>,
+}
+
+impl NixStore {
+    /// The store that flags, settings and the environment name.
+    pub fn new(common: &Common, read_only: bool) -> Result<NixStore, String> {
+        let named = std::env::var("NIX_REMOTE").ok().filter(|name| !name.is_empty());
+        let named = common.settings.text("store").map(str::to_owned).or(named);
+        let place = place(named.as_deref().unwrap_or("auto"))?;
+        let settings = &common.settings;
+        let default = zeval_builder::build::BuildOptions::default();
+        let options = zeval_builder::build::BuildOptions {
+            jobs: settings.number("max-jobs").unwrap_or(default.jobs).max(1),
+            cores: settings.number("cores").filter(|&cores| cores > 0).unwrap_or(default.cores),
+            keep_going: settings.is_on("keep-going").unwrap_or(default.keep_going),
+            keep_failed: settings.is_on("keep-failed").unwrap_or(default.keep_failed),
+            ..default
+        };
+        Ok(NixStore { place, read_only, paths: PathsOnly::default(), options, opened: OnceLock::new() })
+    }
+
+    /// The physical store, opened now if it was not yet.
+    pub fn open(&self) -> Result<&Arc<EvaluationStore>, StoreError> {
+        let opened = self.opened.get_or_init(|| match &self.place {
+            Place::Nowhere => Err("store 'dummy://' holds nothing".into()),
+            Place::Folder(folder) => {
+                let store = BuilderStore::open(folder).map_err(|error| error.to_string())?;
+                let view = crate::progress::plain();
+                let cancellation = Cancellation::new();
+                Ok(Arc::new(EvaluationStore::new(Arc::new(store), self.options.clone(), view, cancellation)))
+            }
+        });
+        opened.as_ref().map_err(|error| error.clone().into())
+    }
+
+    /// Writes what waits to be written.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        match self.opened.get() {
+            Some(Ok(store)) => store.flush(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The store to write to: none when only paths are wanted.
+    fn writable(&self, operation: &str) -> Result<Option<&Arc<EvaluationStore>>, StoreError> {
+        match &self.place {
+            _ if self.read_only => Ok(None),
+            Place::Nowhere => {
+                Err(format!("operation '{operation}' is not supported by store 'dummy://'").into())
+            }
+            Place::Folder(_) => self.open().map(Some),
+        }
+    }
+}
+
+/// Whether a text can be where a store is.
+pub fn is_location(text: &str) -> bool {
+    matches!(text, "auto" | "local" | "daemon" | "dummy" | "") || text.contains('/')
+}
+
+/// The place that a store's URL means. Stores of the local machine are all zeval's own.
+fn place(url: &str) -> Result<Place, String> {
+    let url = url.split('?').next().unwrap_or(url);
+    match url {
+        "dummy://" | "dummy" => return Ok(Place::Nowhere),
+        "auto" | "" | "local" | "daemon" | "local://" | "unix://" => {
+            let folder = std::env::var_os("ZEVAL_STORE").map(PathBuf::from);
+            return match folder.or_else(crate::store::default_folder) {
+                Some(folder) => Ok(Place::Folder(folder)),
+                None => Err("no folder for the store is known: set HOME or ZEVAL_STORE".into()),
+            };
+        }
+        _ => {}
+    }
+    match url.split_once("://") {
+        Some(("local" | "unix", folder)) => Ok(Place::Folder(folder.into())),
+        Some((scheme, _)) => Err(format!("don't know how to open Nix store with scheme '{scheme}'")),
+        None if url.contains('/') => std::path::absolute(url).map(Place::Folder).map_err(|e| e.to_string()),
+        None => Err(format!("Cannot parse Nix store '{url}'")),
+    }
+}
+
+impl Store for NixStore {
+    fn add_source<'f>(
+        &self,
+        source: &Source<'_>,
+        filter: &'f mut eval::Filter<'f>,
+    ) -> Result<StorePath, StoreError> {
+        match self.writable("addToStore")? {
+            Some(store) => store.add_source(source, filter),
+            None => self.paths.add_source(source, filter),
+        }
+    }
+
+    fn add_text(
+        &self,
+        name: &str,
+        contents: &[u8],
+        references: &References,
+    ) -> Result<StorePath, StoreError> {
+        match self.writable("addToStore")? {
+            Some(store) => store.add_text(name, contents, references),
+            None => self.paths.add_text(name, contents, references),
+        }
+    }
+
+    fn add_derivation(&self, derivation: &Derivation, instantiated: &Instantiated) -> Result<(), StoreError> {
+        match self.writable("writeDerivation")? {
+            Some(store) => store.add_derivation(derivation, instantiated),
+            None => self.paths.add_derivation(derivation, instantiated),
+        }
+    }
+
+    fn read_derivation(&self, path: &StorePath) -> Result<Derivation, StoreError> {
+        match self.paths.read_derivation(path) {
+            Err(error) if self.place == Place::Nowhere => Err(error),
+            Err(_) => self.open()?.read_derivation(path),
+            found => found,
+        }
+    }
+
+    fn realise(&self, wanted: &[&Built]) -> Result<Vec<StorePath>, StoreError> {
+        for built in wanted {
+            if let Derived::Opaque(drv) = &*built.derivation
+                && self.read_only
+                && !self.is_valid(drv)
+            {
+                return Err(format!("path '{}' is not valid", drv.base_name()).into());
+            }
+        }
+        self.open()?.realise(wanted)
+    }
+
+    fn physical(&self, logical: &Path) -> PathBuf {
+        let Place::Folder(folder) = &self.place else { return logical.to_owned() };
+        match logical.strip_prefix(zeval_model::STORE_DIR) {
+            Ok(below) => Layout::new(folder).store().join(below),
+            Err(_) => logical.to_owned(),
+        }
+    }
+
+    fn is_valid(&self, path: &StorePath) -> bool {
+        // A store that is not there holds nothing, and need not be made for that answer.
+        let Place::Folder(folder) = &self.place else { return false };
+        Layout::new(folder).physical(path).symlink_metadata().is_ok()
+            && self.open().is_ok_and(|store| store.is_valid(path))
+    }
+}
