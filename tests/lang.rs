@@ -112,6 +112,8 @@ fn evaluate(file: &Path) -> Result<Outcome, Failed> {
     command.args(flags).arg(file.file_name().expect("a file has a name"));
     command.current_dir(file.parent().expect("a file is in a folder"));
     command.env_clear().env("HOME", "/root").env("TERM", "dumb").env("ZEVAL_STORE", store.path());
+    // Whatever Nix is configured to do on this machine.
+    command.env("NIX_CONF_DIR", store.path()).env("NIX_USER_CONF_FILES", "");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let output = collect(child.stdout.take());

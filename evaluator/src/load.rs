@@ -171,7 +171,8 @@ impl Evaluator {
             scope: &names,
         };
         let is_file = matches!(source.origin, Origin::File(_));
-        let cache = settings.code_cache.as_ref().filter(|_| is_file && names.is_empty() && !settings.lints.any());
+        let cache =
+            settings.code_cache.as_ref().filter(|_| is_file && names.is_empty() && !settings.lints.any());
         let Some(cache) = cache else { return self.parse_and_lower(&context) };
         let key = cache.key(&source.text);
         if let Some(bytes) = cache.get(key)

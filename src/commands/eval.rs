@@ -5,12 +5,16 @@ use std::io::Write;
 use zeval_evaluator::print;
 
 use super::{Context, Result};
-use crate::cli::Eval;
+use crate::{cli::Eval, evaluation};
 
 /// Runs the command.
 pub fn run(context: &Context, arguments: &Eval) -> Result<()> {
     let store = context.store()?;
-    let texts = context.evaluate(&arguments.source, &store, &Default::default(), |evaluator, value, _| {
+    let texts = context.evaluate(&arguments.source, &store, &Default::default(), |evaluator, value, given| {
+        let value = match given {
+            [] => value,
+            given => evaluation::auto_call(evaluator, value, given)?,
+        };
         if arguments.json {
             return Ok([evaluator.to_json(value, true)?, b"\n".to_vec()].concat());
         }

@@ -108,9 +108,8 @@ impl Context {
         store: &Arc<Store>,
         options: &BuildOptions,
     ) -> Result<Vec<Target>> {
-        let found = self.evaluate(source, store, options, |evaluator, value, given| {
-            collect(evaluator, value, given)
-        })?;
+        let found = self
+            .evaluate(source, store, options, collect)?;
         let targets: Vec<Target> = found.into_iter().flatten().collect();
         if targets.is_empty() {
             return Err(Failed::other("the expression holds no derivation: nothing to do"));

@@ -132,6 +132,10 @@ fn suggestions(out: &mut String, names: &[String]) {
 fn place(out: &mut String, pos: PosId, indent: &str) -> bool {
     let Some(place) = pos.place() else { return false };
     let _ = write!(out, "{indent}at {}:", print::position(pos));
+    if place.source.text.is_empty() {
+        out.push('\n');
+        return true;
+    }
     let lines: Vec<&[u8]> = place.source.text.split(|&byte| byte == b'\n').collect();
     let mut code = |number: usize| {
         let Some(line) = number.checked_sub(1).and_then(|index| lines.get(index)) else { return };

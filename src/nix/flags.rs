@@ -53,7 +53,8 @@ impl Rest {
 
     /// `-vj2` as `-v -j 2`, as Nix reads flags of one letter.
     fn split_letters(&mut self, argument: &str) -> bool {
-        let Some(letters) = argument.strip_prefix('-').filter(|rest| rest.len() > 1 && !rest.starts_with('-'))
+        let Some(letters) =
+            argument.strip_prefix('-').filter(|rest| rest.len() > 1 && !rest.starts_with('-'))
         else {
             return false;
         };
@@ -146,8 +147,15 @@ impl Common {
             "--log-format" => {
                 let [format] = rest.values(text)?;
                 let format = format.to_string_lossy();
-                let known = ["raw", "raw-with-logs", "internal-json", "bar", "bar-with-logs", "multiline",
-                    "multiline-with-logs"];
+                let known = [
+                    "raw",
+                    "raw-with-logs",
+                    "internal-json",
+                    "bar",
+                    "bar-with-logs",
+                    "multiline",
+                    "multiline-with-logs",
+                ];
                 if !known.contains(&&*format) {
                     return Err(format!("option 'log-format' has an invalid value '{format}'"));
                 }
@@ -182,7 +190,7 @@ impl Common {
     /// Shows what was wrong with settings.
     pub fn show_warnings(&self) {
         if self.verbosity >= WARN {
-            for warning in &self.settings.warnings {
+            for warning in self.settings.warnings() {
                 eprintln!("warning: {warning}");
             }
         }
@@ -197,7 +205,8 @@ impl Common {
     pub fn evaluation(&self) -> Settings {
         let given = &self.settings;
         let default = Settings::default();
-        let system = ["eval-system", "system"].iter().find_map(|name| given.text(name).filter(|s| !s.is_empty()));
+        let system =
+            ["eval-system", "system"].iter().find_map(|name| given.text(name).filter(|s| !s.is_empty()));
         let mut settings = Settings {
             pure: self.is_pure(),
             restricted: given.is_on("restrict-eval").unwrap_or(false),
@@ -256,7 +265,7 @@ pub fn is_url(entry: &[u8]) -> bool {
     const SCHEMES: [&str; 9] = ["http", "https", "file", "channel", "git", "s3", "ssh", "flake", "path"];
     entry.starts_with(b"flake:")
         || entry.starts_with(b"channel:")
-        || SCHEMES.iter().any(|scheme| {
-            entry.strip_prefix(scheme.as_bytes()).is_some_and(|rest| rest.starts_with(b"://"))
-        })
+        || SCHEMES
+            .iter()
+            .any(|scheme| entry.strip_prefix(scheme.as_bytes()).is_some_and(|rest| rest.starts_with(b"://")))
 }

@@ -1,12 +1,6 @@
 //! `nix-instantiate`: evaluates, prints values or the paths of derivations.
 
-use std::{
-    ffi::OsString,
-    io::Write,
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{ffi::OsString, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
 use bstr::ByteSlice;
 use zeval_evaluator::{

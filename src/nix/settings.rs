@@ -29,12 +29,14 @@ pub enum Kind {
 pub struct NixSettings {
     values: BTreeMap<&'static str, String>,
     /// To be shown before anything is done.
-    pub warnings: Vec<String>,
+    warnings: Vec<String>,
+    unknown: Vec<String>,
 }
 
 /// The setting of a name or of an older name; `true` for `extra-NAME`.
 fn find(name: &str) -> Option<(&'static Known, bool)> {
-    let known = |name: &str| SETTINGS.iter().find(|known| known.name == name || known.aliases.contains(&name));
+    let known =
+        |name: &str| SETTINGS.iter().find(|known| known.name == name || known.aliases.contains(&name));
     if let Some(known) = known(name) {
         return Some((known, false));
     }
@@ -116,8 +118,10 @@ impl NixSettings {
 
     /// Sets a setting; what is wrong with it becomes a warning.
     pub fn set(&mut self, name: &str, value: &str) {
-        if let Err(problem) = self.try_set(name, value) {
-            self.warnings.push(problem);
+        match self.try_set(name, value) {
+            Err(problem) if find(name).is_none() => self.unknown.push(problem),
+            Err(problem) => self.warnings.push(problem),
+            Ok(()) => {}
         }
     }
 
@@ -128,7 +132,8 @@ impl NixSettings {
             return Err(problem);
         }
         if known.name == "warn-short-path-literals" {
-            let message = "'warn-short-path-literals' is deprecated, use 'lint-short-path-literals = warn' instead";
+            let message =
+                "'warn-short-path-literals' is deprecated, use 'lint-short-path-literals = warn' instead";
             self.warnings.push(message.into());
             if is_true(value) {
                 self.values.insert("lint-short-path-literals", "warn".into());
@@ -145,6 +150,11 @@ impl NixSettings {
         let value = before.map_or_else(|| value.to_owned(), |before| format!("{before} {value}"));
         self.values.insert(known.name, value);
         Ok(())
+    }
+
+    /// What was wrong with what was given, in the order in which Nix says it.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        self.warnings.iter().chain(&self.unknown).map(String::as_str)
     }
 
     /// Adds to a list what was there before `extra-NAME` was given.
