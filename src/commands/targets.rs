@@ -108,8 +108,7 @@ impl Context {
         store: &Arc<Store>,
         options: &BuildOptions,
     ) -> Result<Vec<Target>> {
-        let found = self
-            .evaluate(source, store, options, collect)?;
+        let found = self.evaluate(source, store, options, collect)?;
         let targets: Vec<Target> = found.into_iter().flatten().collect();
         if targets.is_empty() {
             return Err(Failed::other("the expression holds no derivation: nothing to do"));
