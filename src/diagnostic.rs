@@ -104,7 +104,9 @@ fn label(kind: ErrorKind) -> &'static str {
         ErrorKind::InfiniteRecursion => "needs its own value",
         ErrorKind::StackOverflow => "calls nest too deeply here",
         ErrorKind::Syntax => "not expected here",
-        ErrorKind::Type | ErrorKind::Restricted | ErrorKind::World | ErrorKind::Eval => "here",
+        ErrorKind::Type | ErrorKind::Restricted | ErrorKind::Usage | ErrorKind::World | ErrorKind::Eval => {
+            "here"
+        }
     }
 }
 
@@ -121,6 +123,7 @@ fn code(kind: ErrorKind) -> &'static str {
         ErrorKind::StackOverflow => "eval::stack_overflow",
         ErrorKind::Syntax => "syntax",
         ErrorKind::Restricted => "eval::restricted",
+        ErrorKind::Usage => "eval::word",
         ErrorKind::World => "world",
         ErrorKind::Eval => "eval",
     }

@@ -142,6 +142,11 @@ impl eval::Store for EvaluationStore {
         }
     }
 
+    fn references(&self, path: &StorePath) -> Vec<StorePath> {
+        let info = self.store.info(path).ok().flatten();
+        info.map_or_else(Vec::new, |info| info.references.into_iter().collect())
+    }
+
     fn is_valid(&self, path: &StorePath) -> bool {
         self.store.is_valid(path).unwrap_or(false)
     }

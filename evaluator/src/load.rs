@@ -32,7 +32,7 @@ pub(crate) const INTERNAL_FOLDER: &[u8] = b"/__corepkgs__";
 /// A file inside the binary.
 fn internal(path: &[u8]) -> Option<(&'static str, &'static [u8])> {
     match path.strip_prefix(INTERNAL_FOLDER)? {
-        b"/fetchurl.nix" => Some(("fetchurl.nix", include_bytes!("builtins/fetchurl.zx"))),
+        b"/fetchurl.nix" => Some(("<nix/fetchurl.nix>", include_bytes!("builtins/fetchurl.zx"))),
         _ => None,
     }
 }

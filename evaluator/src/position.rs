@@ -29,7 +29,7 @@ pub enum Origin {
     String,
     /// Standard input; Nix prints `«stdin»`.
     Stdin,
-    /// A file inside the binary; printed as `<nix/NAME>`.
+    /// A file inside the binary, with the name that errors call it by.
     Internal(&'static str),
 }
 

@@ -258,6 +258,6 @@ pub fn origin(origin: &Origin) -> String {
         Origin::File(path) => path.display().to_string(),
         Origin::String => "«string»".into(),
         Origin::Stdin => "«stdin»".into(),
-        Origin::Internal(name) => format!("<nix/{name}>"),
+        Origin::Internal(name) => (*name).to_owned(),
     }
 }

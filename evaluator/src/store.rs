@@ -54,6 +54,11 @@ pub trait Store: Send + Sync {
     /// Builds what an import needs; gives the output paths in the same order.
     fn realise(&self, wanted: &[&Built]) -> Result<Vec<StorePath>, StoreError>;
 
+    /// What a store path refers to; nothing if it is not there.
+    fn references(&self, _: &StorePath) -> Vec<StorePath> {
+        Vec::new()
+    }
+
     /// Where a path below the logical store is kept.
     fn physical(&self, logical: &Path) -> PathBuf;
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use unicode_width::UnicodeWidthChar;
-use zeval_evaluator::{EvalError, eval::error::Trace, position::PosId, print};
+use zeval_evaluator::{ErrorKind, EvalError, eval::error::Trace, position::PosId, print};
 
 /// How much is shown without `--show-trace`: a frame counts one, and one more if it has a place.
 const SHOWN: usize = 3;
@@ -21,7 +21,11 @@ pub fn render(error: &EvalError, show_trace: bool) -> String {
     let _ = writeln!(body, "{}", error.message);
     place(&mut body, error.pos, "");
     suggestions(&mut body, &error.suggestions);
-    expand_tabs(&indented("error: ", body.trim_end()))
+    let mut text = expand_tabs(&indented("error: ", body.trim_end()));
+    if error.kind == ErrorKind::Usage {
+        text.push_str("Try 'nix-instantiate --help' for more information.\n");
+    }
+    text
 }
 
 struct Frames<'e> {

@@ -60,11 +60,7 @@ fn get_attr(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
         Some(slot) => evaluator.force_slot(slot),
         None => {
             let message = format!("attribute '{}' missing", String::from_utf8_lossy(name));
-            let names = attrs.flatten(&mut evaluator.heap);
-            let names = names.keys.symbols().iter().map(|symbol| symbol.text());
-            let error = EvalError::new(ErrorKind::MissingAttribute, pos, message)
-                .suggest(crate::suggest::closest(name.into(), names));
-            Err(error.trace(pos, context))
+            Err(EvalError::new(ErrorKind::MissingAttribute, pos, message).trace(pos, context))
         }
     }
 }

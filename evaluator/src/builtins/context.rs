@@ -14,7 +14,7 @@ use crate::{
     position::PosId,
     symbol::{Symbol, known},
     value::{
-        Context, Str, Value,
+        Context, Value,
         context::{Built, ContextElement, Derived},
     },
 };
@@ -36,14 +36,14 @@ fn has_context(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<
 
 fn discard(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let doing = "while evaluating the argument passed to builtins.unsafeDiscardStringContext";
-    let text = evaluator.coerce(args[0], Coercion::APPENDED, &mut None, pos, doing)?;
+    let text = evaluator.coerce(args[0], Coercion::INTERPOLATED, &mut None, pos, doing)?;
     Ok(evaluator.heap.string_of(text, None))
 }
 
 fn discard_output_dependency(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let doing = "while evaluating the argument passed to builtins.unsafeDiscardOutputDependency";
     let mut context = None;
-    let text = evaluator.coerce(args[0], Coercion::APPENDED, &mut context, pos, doing)?;
+    let text = evaluator.coerce(args[0], Coercion::INTERPOLATED, &mut context, pos, doing)?;
     let elements: Vec<ContextElement> = context
         .iter()
         .flat_map(|context| context.iter())
@@ -58,9 +58,10 @@ fn discard_output_dependency(evaluator: &mut Evaluator, args: &[Value], pos: Pos
 
 fn add_output_dependencies(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let doing = "while evaluating the argument passed to builtins.addDrvOutputDependencies";
-    let string: &Str = evaluator.expect_string(args[0], pos, doing)?;
-    let elements: Vec<&ContextElement> = string.context.iter().flat_map(|context| context.iter()).collect();
-    let shown = String::from_utf8_lossy(string.bytes());
+    let mut context = None;
+    let text = evaluator.coerce(args[0], Coercion::INTERPOLATED, &mut context, pos, doing)?;
+    let elements: Vec<&ContextElement> = context.iter().flat_map(|context| context.iter()).collect();
+    let shown = String::from_utf8_lossy(text);
     let path = match elements[..] {
         [ContextElement::Opaque(path)] if path.is_derivation() => path.clone(),
         [ContextElement::DrvDeep(path)] => path.clone(),
@@ -82,7 +83,7 @@ fn add_output_dependencies(evaluator: &mut Evaluator, args: &[Value], pos: PosId
         }
     };
     let context = Context::single(&mut evaluator.heap, ContextElement::DrvDeep(path));
-    Ok(evaluator.heap.string_of(string.bytes(), context))
+    Ok(evaluator.heap.string_of(text, context))
 }
 
 #[derive(Default)]
@@ -137,16 +138,17 @@ fn append_context(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resu
         string.context.iter().flat_map(|context| context.iter()).cloned().collect();
     for (name, slot) in attrs.flatten(&mut evaluator.heap).sorted() {
         let shown = name.text().to_string();
+        let key = crate::print::attr_name(name);
         let pos = attrs.position(name).unwrap_or(pos);
         if !shown.starts_with(zeval_model::STORE_DIR) {
-            let message = format!("context key '{shown}' is not a store path");
+            let message = format!("context key '{key}' is not a store path");
             return Err(EvalError::eval(pos, message));
         }
         let path =
             StorePath::from_absolute(&shown).map_err(|error| EvalError::eval(pos, error.to_string()))?;
         let doing = "while evaluating the value of a string context";
         let info = evaluator.expect_attrs(slot.get(), pos, doing)?;
-        append_mentions(evaluator, &mut elements, &path, info, pos)?;
+        append_mentions(evaluator, &mut elements, (&path, &key), info, pos)?;
     }
     let context = Context::of(&mut evaluator.heap, elements.into_iter());
     Ok(evaluator.heap.string_of(string.bytes(), context))
@@ -155,7 +157,7 @@ fn append_context(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resu
 fn append_mentions(
     evaluator: &mut Evaluator,
     elements: &mut Vec<ContextElement>,
-    path: &StorePath,
+    (path, key): (&StorePath, &str),
     info: &'static crate::value::Attrs,
     pos: PosId,
 ) -> Result<()> {
@@ -173,7 +175,7 @@ fn append_mentions(
     {
         if !path.is_derivation() {
             let message =
-                format!("tried to add all-outputs context of {path}, which is not a derivation, to a string");
+                format!("tried to add all-outputs context of {key}, which is not a derivation, to a string");
             return Err(EvalError::eval(pos, message));
         }
         elements.push(ContextElement::DrvDeep(path.clone()));
@@ -183,7 +185,7 @@ fn append_mentions(
         let outputs = evaluator.expect_list(value, pos, doing)?;
         if !outputs.is_empty() && !path.is_derivation() {
             let message = format!(
-                "tried to add derivation output context of {path}, which is not a derivation, to a string"
+                "tried to add derivation output context of {key}, which is not a derivation, to a string"
             );
             return Err(EvalError::eval(pos, message));
         }

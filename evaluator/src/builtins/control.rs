@@ -26,20 +26,26 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("break", 1, 1, |evaluator, args, _| evaluator.force(args[0])),
 ];
 
-fn message(evaluator: &mut Evaluator, value: Value, pos: PosId, doing: &str) -> Result<String> {
-    let text = evaluator.coerce(value, Coercion::APPENDED, &mut None, pos, doing)?;
+fn message(
+    evaluator: &mut Evaluator,
+    value: Value,
+    coercion: Coercion,
+    pos: PosId,
+    doing: &str,
+) -> Result<String> {
+    let text = evaluator.coerce(value, coercion, &mut None, pos, doing)?;
     Ok(String::from_utf8_lossy(text).into_owned())
 }
 
 fn throw(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let doing = "while evaluating the error message passed to builtin.throw";
-    let text = message(evaluator, args[0], pos, doing)?;
+    let text = message(evaluator, args[0], Coercion::INTERPOLATED, pos, doing)?;
     Err(EvalError::new(ErrorKind::Throw, PosId::NONE, text))
 }
 
 fn abort(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let doing = "while evaluating the error message passed to builtins.abort";
-    let text = message(evaluator, args[0], pos, doing)?;
+    let text = message(evaluator, args[0], Coercion::INTERPOLATED, pos, doing)?;
     let text = format!("evaluation aborted with the following error message: '{text}'");
     Err(EvalError::new(ErrorKind::Abort, PosId::NONE, text))
 }
@@ -60,7 +66,7 @@ fn add_error_context(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> R
         Ok(value) => Ok(value),
         Err(error) => {
             let doing = "while evaluating the error message passed to builtins.addErrorContext";
-            let text = message(evaluator, args[0], pos, doing)?;
+            let text = message(evaluator, args[0], Coercion::APPENDED, pos, doing)?;
             let mut error = error.trace(PosId::NONE, text);
             if let Some(trace) = error.traces.last_mut() {
                 trace.always = true;

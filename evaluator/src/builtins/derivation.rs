@@ -28,10 +28,13 @@ use crate::{
 pub(super) const BUILTINS: &[Builtin] =
     &[Builtin::new("derivationStrict", 1, 1, derivation_strict), Builtin::new("outputOf", 2, 3, output_of)];
 
+/// The name of the function's file, as Nix prints it.
+pub(crate) const INTERNAL_NAME: &str = "«nix-internal»/derivation-internal.nix";
+
 /// The function `derivation`, which is written in the language itself.
 pub(super) fn function(heap: &mut Heap, globals: &Globals) -> Value {
     let text = include_bytes!("derivation.zx");
-    let source = Source::register(Origin::Internal("derivation-internal.nix"), text.to_vec());
+    let source = Source::register(Origin::Internal(INTERNAL_NAME), text.to_vec());
     let arena = bumpalo::Bump::new();
     let tree = crate::syntax::parse(text, &arena, &Default::default());
     let (Some(source), Ok(tree)) = (source, tree) else { unreachable!("a text of our own that parses") };
@@ -90,7 +93,9 @@ fn derivation_strict(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> R
     let name = super::attrs::required(evaluator, attrs, known().name, pos, doing)?;
     let name_pos = attrs.position(known().name).unwrap_or_default();
     let doing = "while evaluating the `name` attribute passed to builtins.derivationStrict";
-    let name = evaluator.expect_plain_string(name, name_pos, doing)?;
+    let name = evaluator
+        .expect_plain_string(name, pos, doing)
+        .traced(name_pos, || "while evaluating the derivation attribute 'name'")?;
     let name = String::from_utf8_lossy(name).into_owned();
     let result = instantiate(evaluator, attrs, name.clone(), pos);
     result.map_err(|error| {
@@ -213,30 +218,24 @@ impl Attributes {
         }
         let value = slot.get();
         if name == known().content_addressed {
-            let doing =
-                "while evaluating the `__contentAddressed` attribute passed to builtins.derivationStrict";
-            if evaluator.expect_bool(value, pos, doing)? {
+            if evaluator.expect_bool(value, pos, "")? {
                 require_feature(evaluator, "ca-derivations", pos)?;
                 self.content_addressed = true;
             }
             return Ok(());
         } else if name == known().impure {
-            let doing = "while evaluating the `__impure` attribute passed to builtins.derivationStrict";
-            if evaluator.expect_bool(value, pos, doing)? {
+            if evaluator.expect_bool(value, pos, "")? {
                 require_feature(evaluator, "impure-derivations", pos)?;
                 self.impure = true;
             }
             return Ok(());
         } else if name == known().args {
-            let doing = "while evaluating the `args` attribute passed to builtins.derivationStrict";
-            for element in evaluator.expect_list(value, pos, doing)?.iter() {
+            for element in evaluator.expect_list(value, pos, "")?.iter() {
                 let doing = "while evaluating an element of the argument list";
                 let text = evaluator.coerce(element, Coercion::ENVIRONMENT, &mut self.context, pos, doing)?;
                 self.derivation.args.push(text.into());
             }
             return Ok(());
-        } else if self.json.is_some() {
-            return self.structured(evaluator, name, value, pos);
         }
         if self.json.is_some() {
             return self.structured(evaluator, name, value, pos);
@@ -306,9 +305,10 @@ impl Attributes {
         } else if name == known.output_hash {
             self.output_hash = Some(String::from_utf8_lossy(text).into_owned());
         } else if name == known.output_hash_algo {
-            if !text.is_empty() {
-                self.output_hash_algorithm = Some(super::strings::algorithm(evaluator, text, pos)?);
-            }
+            // As in Nix, one that is not known counts as none.
+            let is_known = String::from_utf8_lossy(text).parse::<Algorithm>().is_ok();
+            self.output_hash_algorithm =
+                is_known.then(|| super::strings::algorithm(evaluator, text, pos)).transpose()?;
         } else if name == known.output_hash_mode {
             self.method = Some(method(evaluator, text, pos)?);
         }
@@ -320,8 +320,8 @@ impl Attributes {
             if names[..index].contains(name) {
                 return Err(EvalError::eval(pos, format!("duplicate derivation output '{name}'")));
             }
-            if name == "drv" {
-                return Err(EvalError::eval(pos, "invalid derivation output name 'drv'"));
+            if name == "drvPath" {
+                return Err(EvalError::eval(pos, "invalid derivation output name 'drvPath'"));
             }
         }
         if names.is_empty() {

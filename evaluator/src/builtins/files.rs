@@ -51,10 +51,12 @@ fn world(pos: PosId, message: impl std::fmt::Display) -> Failure {
 }
 
 /// A path argument whose derivations, if its string mentions any, are built first.
-fn realised_path(evaluator: &mut Evaluator, value: Value, pos: PosId, doing: &str) -> Result<Vec<u8>> {
+fn realised_path(evaluator: &mut Evaluator, value: Value, pos: PosId) -> Result<Vec<u8>> {
     let mut context = None;
-    let path = evaluator.coerce_to_path(value, &mut context, pos, doing)?.to_vec();
-    realise_context(evaluator, context, path, pos)
+    let doing = "while realising the context of a path";
+    let path = evaluator.coerce_to_path(value, &mut context, PosId::NONE, doing)?;
+    let doing = || format!("while realising the context of path '{}'", path.as_bstr());
+    realise_context(evaluator, context, path.to_vec(), pos).traced(pos, doing)
 }
 
 /// Builds what a context mentions, and puts the outputs' paths where the text has placeholders.
@@ -92,46 +94,80 @@ pub(super) fn realise_context(
 }
 
 fn import(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
-    let doing = "while evaluating the argument passed to builtins.import";
-    let path = realised_path(evaluator, args[0], pos, doing)?;
-    if path.starts_with(b"/nix/store/") && path.ends_with(b".drv") {
-        return import_derivation(evaluator, &path, pos);
+    let path = realised_path(evaluator, args[0], pos)?;
+    match derivation_at(evaluator, &path) {
+        Some(derivation) => import_derivation(evaluator, derivation, pos),
+        None => evaluator.import(&path, pos),
     }
-    evaluator.import(&path, pos).traced(PosId::NONE, || "")
 }
 
-/// `import /nix/store/....drv`: the derivation as a set.
-fn import_derivation(evaluator: &mut Evaluator, path: &[u8], pos: PosId) -> Result<Value> {
-    let path = StorePath::from_absolute(&String::from_utf8_lossy(path)).map_err(|error| world(pos, error))?;
+/// The store path of a derivation that is there, if that is what a path is.
+fn derivation_at(evaluator: &Evaluator, path: &[u8]) -> Option<StorePath> {
+    let path = StorePath::from_absolute(std::str::from_utf8(path).ok()?).ok()?;
+    (path.is_derivation() && evaluator.session.store.is_valid(&path)).then_some(path)
+}
+
+/// `import /nix/store/....drv`: what `derivation` would have given, as far as the file tells.
+fn import_derivation(evaluator: &mut Evaluator, path: StorePath, pos: PosId) -> Result<Value> {
     let derivation = evaluator.session.store.read_derivation(&path).map_err(|error| world(pos, error))?;
     let context = Context::single(&mut evaluator.heap, ContextElement::DrvDeep(path.clone()));
     let drv_path = evaluator.heap.string_with(path.to_string().as_bytes(), context);
     let name = match derivation.env.get(b"name".as_bstr()) {
         Some(name) => evaluator.heap.string(name),
-        None => evaluator.heap.string(derivation.name.as_bytes()),
+        None => evaluator.heap.string(b""),
     };
-    let mut entries = vec![(known().drv_path, drv_path), (known().name, name)];
-    let mut names = Vec::new();
+    let mut paths = Vec::new();
     for (output, kind) in &derivation.outputs {
-        names.push(evaluator.heap.string(output.as_bytes()));
-        let Some(out_path) = kind.path() else { continue };
+        let text = match kind.path() {
+            Some(path) => path.to_string(),
+            None => zeval_model::derivation::downstream_placeholder(&path, output)
+                .map_err(|error| world(pos, error))?,
+        };
         let built = Built { derivation: Box::new(Derived::Opaque(path.clone())), output: output.clone() };
         let context = Context::single(&mut evaluator.heap, ContextElement::Built(built));
-        let value = evaluator.heap.string_with(out_path.to_string().as_bytes(), context);
-        entries.push((Symbol::intern(output.as_bytes()), value));
+        paths.push((output, evaluator.heap.string_with(text.as_bytes(), context)));
     }
-    let names = evaluator.heap.list(&names);
-    entries.push((known().outputs, names));
-    entries.sort_by_key(|entry| entry.0);
-    entries.dedup_by_key(|entry| entry.0);
-    Ok(evaluator.attrs_from(&mut entries))
+    Ok(imported(evaluator, drv_path, name, &paths))
+}
+
+/// A set for each output, all of which know each other: the first.
+fn imported(evaluator: &mut Evaluator, drv_path: Value, name: Value, paths: &[(&String, Value)]) -> Value {
+    let kind = evaluator.heap.string(b"derivation");
+    // The sets refer to each other, so they are made with slots that are filled afterwards.
+    let all = evaluator.heap.slots(paths.len(), |_, _| Value::NULL);
+    let all_value = evaluator.heap.list_of(all);
+    let mut sets = Vec::with_capacity(paths.len());
+    for (output, path) in paths {
+        let output_name = evaluator.heap.string(output.as_bytes());
+        let mut members = vec![
+            (Symbol::intern(b"all"), all_value),
+            (known().drv_path, drv_path),
+            (known().name, name),
+            (known().type_, kind),
+            (known().out_path, *path),
+            (Symbol::intern(b"outputName"), output_name),
+        ];
+        members.extend(paths.iter().map(|(other, _)| (Symbol::intern(other.as_bytes()), Value::NULL)));
+        members.sort_by_key(|member| member.0);
+        members.dedup_by_key(|member| member.0);
+        sets.push(evaluator.attrs_from(&mut members));
+    }
+    for (index, (output, _)) in paths.iter().enumerate() {
+        all[index].set(sets[index]);
+        for set in &sets {
+            if let Some(slot) = set.as_attrs().and_then(|attrs| attrs.find(Symbol::intern(output.as_bytes())))
+            {
+                slot.set(sets[index]);
+            }
+        }
+    }
+    sets.first().copied().unwrap_or(Value::NULL)
 }
 
 fn scoped_import(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let path = realised_path(evaluator, args[1], pos)?;
     let doing = "while evaluating the first argument passed to builtins.scopedImport";
     let scope = evaluator.expect_attrs(args[0], pos, doing)?;
-    let doing = "while evaluating the second argument passed to builtins.scopedImport";
-    let path = realised_path(evaluator, args[1], pos, doing)?;
     let resolved = evaluator.resolve(&path, pos)?;
     let bindings: Vec<(Symbol, Value)> =
         scope.flatten(&mut evaluator.heap).iter().map(|(name, slot)| (name, slot.get())).collect();
@@ -139,8 +175,7 @@ fn scoped_import(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resul
 }
 
 fn read_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
-    let doing = "while evaluating the first argument passed to builtins.readFile";
-    let path = realised_path(evaluator, args[0], pos, doing)?;
+    let path = realised_path(evaluator, args[0], pos)?;
     evaluator.session.check_access(&path, pos)?;
     let physical = evaluator.session.physical(&path);
     let text = std::fs::read(&physical).map_err(|error| read_failure(&path, &error, pos))?;
@@ -149,19 +184,43 @@ fn read_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
             format!("the contents of the file '{}' cannot be represented as a Nix string", path.as_bstr());
         return Err(EvalError::eval(pos, message));
     }
-    // A file of the store may mention what it refers to; only such references become context.
-    Ok(evaluator.heap.string(&text))
+    let context = mentioned(evaluator, &path, &text);
+    Ok(evaluator.heap.string_with(&text, context))
+}
+
+/// Of what the store path of a file refers to, what the file itself mentions.
+fn mentioned(evaluator: &mut Evaluator, path: &[u8], text: &[u8]) -> Option<&'static Context> {
+    if !path.starts_with(zeval_model::STORE_DIR.as_bytes()) {
+        return None;
+    }
+    let (store_path, _) = StorePath::split_absolute(&String::from_utf8_lossy(path)).ok()?;
+    let references = evaluator.session.store.references(&store_path);
+    let found = references.into_iter().filter(|path| text.contains_str(path.hash_part()));
+    let elements: Vec<ContextElement> = found.map(ContextElement::Opaque).collect();
+    Context::of(&mut evaluator.heap, elements.into_iter())
 }
 
 fn read_failure(path: &[u8], error: &std::io::Error, pos: PosId) -> Failure {
     if error.kind() == std::io::ErrorKind::NotFound {
         return crate::session::missing(path, pos);
     }
-    let reason = match error.raw_os_error() {
-        Some(code) => nix_error_text(code),
-        None => error.to_string(),
-    };
-    world(pos, format!("reading from file '{}': {reason}", path.as_bstr()))
+    if error.kind() == std::io::ErrorKind::IsADirectory {
+        return world(pos, "read of 4096 bytes: Is a directory");
+    }
+    world(pos, format!("reading from file '{}': {}", path.as_bstr(), system_reason(error)))
+}
+
+fn list_failure(path: &[u8], error: &std::io::Error, pos: PosId) -> Failure {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return crate::session::missing(path, pos);
+    }
+    let shown = String::from_utf8_lossy(path);
+    world(pos, format!("cannot read directory {shown:?}: {}", system_reason(error)))
+}
+
+/// The system's words for a failure.
+fn system_reason(error: &std::io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), nix_error_text)
 }
 
 /// The system's text for an error number, without Rust's addition.
@@ -183,15 +242,14 @@ fn type_name(kind: std::fs::FileType) -> &'static str {
 }
 
 fn read_dir(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
-    let doing = "while evaluating the argument passed to builtins.readDir";
-    let path = realised_path(evaluator, args[0], pos, doing)?;
+    let path = realised_path(evaluator, args[0], pos)?;
     evaluator.session.check_access(&path, pos)?;
     let physical = evaluator.session.physical(&path);
-    let entries = std::fs::read_dir(&physical).map_err(|error| read_failure(&path, &error, pos))?;
+    let entries = std::fs::read_dir(&physical).map_err(|error| list_failure(&path, &error, pos))?;
     let mut members = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|error| read_failure(&path, &error, pos))?;
-        let kind = entry.file_type().map_err(|error| read_failure(&path, &error, pos))?;
+        let entry = entry.map_err(|error| list_failure(&path, &error, pos))?;
+        let kind = entry.file_type().map_err(|error| list_failure(&path, &error, pos))?;
         let name = Symbol::intern(entry.file_name().as_bytes());
         members.push((name, Symbol::intern(type_name(kind).as_bytes()).value()));
     }
@@ -199,8 +257,7 @@ fn read_dir(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
 }
 
 fn read_file_type(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
-    let doing = "while evaluating the argument passed to builtins.readFileType";
-    let path = realised_path(evaluator, args[0], pos, doing)?;
+    let path = realised_path(evaluator, args[0], pos)?;
     evaluator.session.check_access(&path, pos)?;
     let metadata = evaluator
         .session
@@ -215,8 +272,7 @@ fn path_exists(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<
     // A string that ends in a slash asks for a folder.
     let wants_folder =
         value.as_string().is_some_and(|text| text.bytes().ends_with(b"/") || text.bytes().ends_with(b"/."));
-    let doing = "while evaluating the argument passed to builtins.pathExists";
-    let path = realised_path(evaluator, value, pos, doing)?;
+    let path = realised_path(evaluator, value, pos)?;
     if evaluator.session.check_access(&path, pos).is_err() {
         return Ok(Value::FALSE);
     }
@@ -296,6 +352,7 @@ fn to_path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Valu
 /// What `builtins.path` and `filterSource` were asked for.
 struct Addition {
     path: Vec<u8>,
+    context: Option<&'static Context>,
     name: String,
     method: ContentMethod,
     filter: Option<Value>,
@@ -307,6 +364,7 @@ fn path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
     let attrs = evaluator.expect_attrs(args[0], pos, doing)?;
     let mut wanted = Addition {
         path: Vec::new(),
+        context: None,
         name: String::new(),
         method: ContentMethod::Nar,
         filter: None,
@@ -318,7 +376,7 @@ fn path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
         match name.text().as_bytes() {
             b"path" => {
                 let doing = "while evaluating the 'path' attribute passed to 'builtins.path'";
-                wanted.path = realised_path(evaluator, value, pos, doing)?;
+                wanted.path = evaluator.coerce_to_path(value, &mut wanted.context, pos, doing)?.to_vec();
             }
             b"name" => {
                 let doing = "while evaluating the `name` attribute passed to builtins.path";
@@ -356,17 +414,19 @@ fn path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
     if wanted.name.is_empty() {
         wanted.name = file_name(&wanted.path);
     }
-    add(evaluator, &wanted, pos)
+    add(evaluator, wanted, pos)
 }
 
 fn filter_source(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let doing = "while evaluating the second argument (the path to filter) passed to 'builtins.filterSource'";
-    let path = realised_path(evaluator, args[1], pos, doing)?;
+    let mut context = None;
+    let path = evaluator.coerce_to_path(args[1], &mut context, pos, doing)?.to_vec();
     let doing = "while evaluating the first argument passed to builtins.filterSource";
     let filter = evaluator.expect_function(args[0], pos, doing)?;
     let name = file_name(&path);
-    let wanted = Addition { path, name, method: ContentMethod::Nar, filter: Some(filter), expected: None };
-    add(evaluator, &wanted, pos)
+    let wanted =
+        Addition { path, context, name, method: ContentMethod::Nar, filter: Some(filter), expected: None };
+    add(evaluator, wanted, pos)
 }
 
 fn file_name(path: &[u8]) -> String {
@@ -374,7 +434,21 @@ fn file_name(path: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-fn add(evaluator: &mut Evaluator, wanted: &Addition, pos: PosId) -> Result<Value> {
+fn add(evaluator: &mut Evaluator, mut wanted: Addition, pos: PosId) -> Result<Value> {
+    let shown = wanted.path.clone();
+    let doing = || format!("while adding path '{}'", shown.as_bstr());
+    let added = match wanted.context {
+        Some(_) => realise_context(evaluator, wanted.context, std::mem::take(&mut wanted.path), pos)
+            .and_then(|path| {
+                wanted.path = path;
+                add_realised(evaluator, &wanted, pos)
+            }),
+        None => add_realised(evaluator, &wanted, pos),
+    };
+    added.traced(pos, doing)
+}
+
+fn add_realised(evaluator: &mut Evaluator, wanted: &Addition, pos: PosId) -> Result<Value> {
     let session = evaluator.session.clone();
     session.check_access(&wanted.path, pos)?;
     let physical = session.physical(&wanted.path);
@@ -407,8 +481,7 @@ fn add(evaluator: &mut Evaluator, wanted: &Addition, pos: PosId) -> Result<Value
         }
     };
     if let Some(error) = failure {
-        let text = format!("while adding path '{}'", wanted.path.as_bstr());
-        return Err(error.trace(pos, text));
+        return Err(error);
     }
     let added = added.map_err(|error| world(pos, error))?;
     if let Some(expected) = &wanted.expected {
@@ -462,7 +535,7 @@ fn to_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Valu
         let ContextElement::Opaque(path) = element else {
             let message = format!(
                 "files created by builtins.toFile may not reference derivations, but {name} references {}",
-                crate::value::context::encode(element)
+                crate::value::context::encode_base_name(element)
             );
             return Err(EvalError::eval(pos, message));
         };
@@ -499,8 +572,7 @@ fn hash_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
     let doing = "while evaluating the first argument passed to builtins.hashFile";
     let name = evaluator.expect_plain_string(args[0], pos, doing)?;
     let algorithm = super::strings::algorithm(evaluator, name, pos)?;
-    let doing = "while evaluating the second argument passed to builtins.hashFile";
-    let path = realised_path(evaluator, args[1], pos, doing)?;
+    let path = realised_path(evaluator, args[1], pos)?;
     evaluator.session.check_access(&path, pos)?;
     let physical = evaluator.session.physical(&path);
     let text = std::fs::read(&physical).map_err(|error| read_failure(&path, &error, pos))?;

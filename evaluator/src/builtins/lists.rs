@@ -4,11 +4,11 @@ use super::Builtin;
 use crate::{
     eval::{
         Evaluator,
-        error::{EvalError, Failure, Result, Traced},
+        error::{EvalError, Result},
     },
     position::PosId,
     symbol::known,
-    value::{Value, View},
+    value::Value,
 };
 
 pub(super) const BUILTINS: &[Builtin] = &[
@@ -23,12 +23,10 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("any", 2, 2, |e, args, pos| any_all(e, args, pos, "any", true)),
     Builtin::new("all", 2, 2, |e, args, pos| any_all(e, args, pos, "all", false)),
     Builtin::new("genList", 2, 2, gen_list),
-    Builtin::new("sort", 2, 2, sort),
     Builtin::new("partition", 2, 2, partition),
     Builtin::new("concatLists", 1, 1, concat_lists),
     Builtin::new("concatMap", 2, 2, concat_map),
     Builtin::new("groupBy", 2, 2, group_by),
-    Builtin::new("genericClosure", 1, 1, generic_closure),
 ];
 
 fn map(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
@@ -171,79 +169,6 @@ fn gen_list(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
     Ok(evaluator.heap.list_of(slots))
 }
 
-fn sort(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
-    let context = "while evaluating the second argument passed to builtins.sort";
-    let list = evaluator.expect_list(args[1], pos, context)?;
-    if list.is_empty() {
-        return evaluator.force(args[1]);
-    }
-    let context = "while evaluating the first argument passed to builtins.sort";
-    let function = evaluator.expect_function(args[0], pos, context)?;
-    let mut values = Vec::with_capacity(list.len());
-    for slot in list.slots() {
-        values.push(evaluator.force_slot(slot)?);
-    }
-    let by_less_than = matches!(function.view(), View::Builtin(id) if id.builtin().name == "lessThan");
-    if by_less_than && values.iter().all(|value| value.as_small_int().is_some()) {
-        values.sort_by_key(|value| value.as_small_int());
-        return Ok(evaluator.heap.list(&values));
-    }
-    // The comparison may fail, or contradict itself: both end the sort with what the standard library makes of it.
-    let mut failed: Option<Failure> = None;
-    let mut less = |a: Value, b: Value| -> bool {
-        if failed.is_some() {
-            return false;
-        }
-        let result = if by_less_than {
-            evaluator.less_than(
-                a,
-                b,
-                PosId::NONE,
-                "while evaluating the ordering function passed to builtins.sort",
-            )
-        } else {
-            let context = "while evaluating the return value of the sorting function passed to builtins.sort";
-            evaluator
-                .apply(function, &[a, b], PosId::NONE)
-                .and_then(|value| evaluator.expect_bool(value, pos, context))
-        };
-        result.unwrap_or_else(|error| {
-            failed = Some(error);
-            false
-        })
-    };
-    merge_sort(&mut values, &mut less);
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(evaluator.heap.list(&values)),
-    }
-}
-
-/// A stable sort that copes with any comparison, since the user's may contradict itself.
-fn merge_sort(values: &mut Vec<Value>, less: &mut dyn FnMut(Value, Value) -> bool) {
-    let mut width = 1;
-    let mut sorted = Vec::with_capacity(values.len());
-    while width < values.len() {
-        sorted.clear();
-        for run in values.chunks(2 * width) {
-            let (mut left, mut right) = run.split_at(width.min(run.len()));
-            while let (Some((&a, after_a)), Some((&b, after_b))) = (left.split_first(), right.split_first()) {
-                if less(b, a) {
-                    sorted.push(b);
-                    right = after_b;
-                } else {
-                    sorted.push(a);
-                    left = after_a;
-                }
-            }
-            sorted.extend_from_slice(left);
-            sorted.extend_from_slice(right);
-        }
-        std::mem::swap(values, &mut sorted);
-        width *= 2;
-    }
-}
-
 fn partition(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let context = "while evaluating the first argument passed to builtins.partition";
     let function = evaluator.expect_function(args[0], pos, context)?;
@@ -284,7 +209,7 @@ fn concat_map(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<V
     let context = "while evaluating the return value of the function passed to builtins.concatMap";
     for element in list.iter() {
         let value = evaluator.apply(function, &[element], pos)?;
-        parts.push(evaluator.expect_list(value, pos, context)?.slots());
+        parts.push(evaluator.expect_list(value, function.own_position(), context)?.slots());
     }
     Ok(evaluator.concat_slots(&parts))
 }
@@ -304,83 +229,4 @@ fn group_by(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
     let mut groups: Vec<(crate::Symbol, Value)> =
         groups.into_iter().map(|(name, members)| (name, evaluator.heap.list(&members))).collect();
     Ok(evaluator.attrs_from(&mut groups))
-}
-
-fn generic_closure(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
-    let context = "while evaluating the first argument passed to builtins.genericClosure";
-    let attrs = evaluator.expect_attrs(args[0], pos, context)?;
-    let context = "in the attrset passed as argument to builtins.genericClosure";
-    let start = super::attrs::required(evaluator, attrs, known().start_set, pos, context)?;
-    let context = "while evaluating the 'startSet' attribute passed as argument to builtins.genericClosure";
-    let start = evaluator.expect_list(start, pos, context)?;
-    let mut pending: std::collections::VecDeque<Value> = start.iter().collect();
-    if pending.is_empty() {
-        return Ok(Value::empty_list());
-    }
-    let context = "in the attrset passed as argument to builtins.genericClosure";
-    let operator = super::attrs::required(evaluator, attrs, known().operator, pos, context)?;
-    let context = "while evaluating the 'operator' attribute passed as argument to builtins.genericClosure";
-    let operator = evaluator.expect_function(operator, pos, context)?;
-    let mut seen = KeySet::default();
-    let mut found = Vec::new();
-    while let Some(item) = pending.pop_front() {
-        let context = "while evaluating one of the elements generated by (or initially passed to) builtins.genericClosure";
-        let attrs = evaluator.expect_attrs(item, PosId::NONE, context)?;
-        let context = "in one of the attrsets generated by (or initially passed to) builtins.genericClosure";
-        let key = super::attrs::required(evaluator, attrs, known().key, PosId::NONE, context)?;
-        let key = evaluator.force(key)?;
-        if !seen.insert(evaluator, key)? {
-            continue;
-        }
-        found.push(item);
-        let new = evaluator.apply(operator, &[item], pos)?;
-        let context = "while evaluating the return value of the `operator` passed to builtins.genericClosure";
-        let new = evaluator.expect_list(new, PosId::NONE, context)?;
-        for element in new.slots() {
-            evaluator.force_slot(element).traced(pos, || "")?;
-            pending.push_back(element.get());
-        }
-    }
-    Ok(evaluator.heap.list(&found))
-}
-
-/// The keys seen by `genericClosure`, in the order of `lessThan`, which decides which keys are comparable.
-#[derive(Default)]
-struct KeySet {
-    sorted: Vec<Value>,
-    strings: rustc_hash::FxHashSet<&'static [u8]>,
-}
-
-impl KeySet {
-    /// Whether the key is new.
-    fn insert(&mut self, evaluator: &mut Evaluator, key: Value) -> Result<bool> {
-        if let Some(string) = key.as_string()
-            && self.sorted.is_empty()
-        {
-            return Ok(self.strings.insert(string.bytes()));
-        }
-        // A key of another kind among strings: compared with one, to fail as Nix does.
-        if let Some(string) = self.strings.iter().next() {
-            let string = evaluator.heap.string(string);
-            evaluator.less_than(key, string, PosId::NONE, "")?;
-        }
-        let context = "while comparing the `key` attributes of two genericClosure elements";
-        let (mut low, mut high) = (0, self.sorted.len());
-        while low < high {
-            let middle = (low + high) / 2;
-            if evaluator.less_than(self.sorted[middle], key, PosId::NONE, context)? {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let known = match self.sorted.get(low) {
-            Some(&other) => !evaluator.less_than(key, other, PosId::NONE, context)?,
-            None => false,
-        };
-        if !known {
-            self.sorted.insert(low, key);
-        }
-        Ok(!known)
-    }
 }

@@ -1,6 +1,7 @@
 //! The builtin functions and the names that are always in scope.
 
 mod attrs;
+mod closure;
 mod context;
 mod control;
 mod derivation;
@@ -10,11 +11,13 @@ mod json;
 mod lists;
 mod numbers;
 mod sets;
+mod sort;
 mod strings;
 mod toml;
 mod types;
 mod xml;
 
+pub(crate) use derivation::INTERNAL_NAME as DERIVATION_FILE;
 use rustc_hash::FxHashMap;
 
 use crate::{
@@ -60,10 +63,12 @@ pub struct BuiltinId(pub(crate) u16);
 
 const GROUP_BITS: u16 = 6;
 
-static GROUPS: [&[Builtin]; 14] = [
+static GROUPS: [&[Builtin]; 16] = [
     types::BUILTINS,
     numbers::BUILTINS,
     lists::BUILTINS,
+    sort::BUILTINS,
+    closure::BUILTINS,
     attrs::BUILTINS,
     sets::BUILTINS,
     strings::BUILTINS,
@@ -141,22 +146,24 @@ impl Globals {
             };
             names.insert(global, value);
         }
-        let partial = Globals { names, builtins: Value::NULL };
-        let derivation = derivation::function(heap, &partial);
-        let Globals { mut names, .. } = partial;
-        names.insert(Symbol::intern(b"derivation"), derivation);
-        members.push((Symbol::intern(b"derivation"), derivation));
-        let itself = Symbol::intern(b"builtins");
-        members.push((itself, Value::NULL));
+        // Both are made from the set that they are in.
+        let (itself, derivation) = (Symbol::intern(b"builtins"), Symbol::intern(b"derivation"));
+        members.extend([(itself, Value::NULL), (derivation, Value::NULL)]);
         members.sort_unstable_by_key(|member| member.0);
         let keys = heap.keys(members.iter().map(|member| (member.0, PosId::NONE)));
         let set = heap.attrs_unset(keys);
-        for (slot, (name, value)) in set.flat_slots().iter().zip(&members) {
-            slot.set(if *name == itself { heap.attrs_value(set) } else { *value });
+        for (slot, (_, value)) in set.flat_slots().iter().zip(&members) {
+            slot.set(*value);
         }
         let builtins = heap.attrs_value(set);
         names.insert(itself, builtins);
-        Globals { names, builtins }
+        let mut globals = Globals { names, builtins };
+        let function = derivation::function(heap, &globals);
+        globals.names.insert(derivation, function);
+        for (name, value) in [(itself, builtins), (derivation, function)] {
+            set.find(name).expect("put among the members above").set(value);
+        }
+        globals
     }
 
     /// The value of a name that is always in scope.
@@ -173,6 +180,7 @@ impl Globals {
 /// Whether a builtin is there at all: an experimental one is only where its feature is on.
 fn is_enabled(builtin: &Builtin, settings: &Settings) -> bool {
     match builtin.name {
+        "outputOf" => settings.has_feature("dynamic-derivations"),
         "fetchTree" => settings.has_feature("fetch-tree") || settings.has_feature("flakes"),
         _ => true,
     }

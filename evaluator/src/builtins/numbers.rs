@@ -47,15 +47,25 @@ fn round(
 ) -> Result<Value> {
     let context = format!("while evaluating the first argument passed to builtins.{name}");
     let value = evaluator.force(args[0])?;
-    let number = evaluator.expect_float(value, pos, &context)?;
+    let number = evaluator.expect_float(value, value.own_position(), &context)?;
     let rounded = round(number);
     let fits = (-(2f64.powi(63))..2f64.powi(63)).contains(&rounded);
-    if let View::Int(_) = value.view() {
-        return Ok(value);
-    }
-    if fits {
-        return Ok(evaluator.heap.int(rounded as i64));
-    }
-    let message = format!("NixFloat argument {} is not in the range of NixInt", crate::print::float(number));
+    let bug = "Due to a bug (see https://github.com/NixOS/nix/issues/12899)";
+    let future = "\n\tFuture Nix versions might implement the correct behavior.";
+    let message = match (value.view(), fits) {
+        (View::Int(int), true) if int == rounded as i64 => return Ok(value),
+        (View::Int(int), true) => format!(
+            "{bug} a loss of precision occurred in previous Nix versions because the NixInt argument {int} was rounded to \
+             {}.{future}",
+            rounded as i64
+        ),
+        (View::Int(int), false) => format!(
+            "{bug} the NixInt argument {int} caused undefined behavior in previous Nix versions.{future}"
+        ),
+        (_, true) => return Ok(evaluator.heap.int(rounded as i64)),
+        (_, false) => {
+            format!("NixFloat argument {} is not in the range of NixInt", crate::print::float(number))
+        }
+    };
     Err(EvalError::eval(pos, message))
 }

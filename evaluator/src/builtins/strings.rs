@@ -7,7 +7,7 @@ use crate::{
     eval::{
         Evaluator,
         coerce::Coercion,
-        error::{EvalError, Failure, Result, Traced},
+        error::{ErrorKind, EvalError, Failure, Result, Traced},
     },
     position::PosId,
     symbol::{Symbol, known},
@@ -44,7 +44,7 @@ fn to_string(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
     Ok(evaluator.heap.string_of(text, context))
 }
 
-/// The text of an argument that may be anything that counts as a string, without copying to the store.
+/// The text of an argument that may be anything that counts as a string; a path is copied to the store.
 fn text(
     evaluator: &mut Evaluator,
     value: Value,
@@ -52,7 +52,7 @@ fn text(
     pos: PosId,
     doing: &str,
 ) -> Result<&'static [u8]> {
-    evaluator.coerce(value, Coercion::APPENDED, context, pos, doing)
+    evaluator.coerce(value, Coercion::INTERPOLATED, context, pos, doing)
 }
 
 fn string_length(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
@@ -72,7 +72,6 @@ fn substring(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     let doing = "while evaluating the third argument (the string) passed to builtins.substring";
     let mut context = None;
-    // A piece of no length keeps the context of the string, which has to be evaluated for it.
     let text = text(evaluator, args[2], &mut context, pos, doing)?;
     let start = start.min(text.len());
     let end = start.saturating_add(length).min(text.len());
@@ -186,18 +185,16 @@ fn split(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value>
     let mut pieces = Vec::new();
     let mut end = 0;
     for found in regex.matches(text) {
-        pieces.push(evaluator.heap.string_of(&text[found.prefix], string.context));
+        pieces.push(evaluator.heap.string_of(&text[found.prefix], None));
         let groups: Vec<Value> = found
             .groups
             .into_iter()
-            .map(|group| {
-                group.map_or(Value::NULL, |range| evaluator.heap.string_of(&text[range], string.context))
-            })
+            .map(|group| group.map_or(Value::NULL, |range| evaluator.heap.string_of(&text[range], None)))
             .collect();
         pieces.push(evaluator.heap.list(&groups));
         end = found.range.end;
     }
-    pieces.push(evaluator.heap.string_of(&text[end..], string.context));
+    pieces.push(evaluator.heap.string_of(&text[end..], None));
     Ok(evaluator.heap.list(&pieces))
 }
 
@@ -237,8 +234,10 @@ pub(super) fn algorithm(evaluator: &Evaluator, name: &[u8], pos: PosId) -> Resul
         }
         Some(algorithm) => Ok(algorithm),
         None => {
-            let message = format!("unknown hash algorithm '{name}'");
-            Err(EvalError::eval(pos, message))
+            let message = format!(
+                "unknown hash algorithm '{name}', expect 'blake3', 'md5', 'sha1', 'sha256', or 'sha512'"
+            );
+            Err(EvalError::new(ErrorKind::Usage, pos, message))
         }
     }
 }
@@ -299,7 +298,7 @@ fn convert_hash(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result
                 "unknown hash format '{}', expect 'base16', 'base32', 'base64', or 'sri'",
                 String::from_utf8_lossy(other)
             );
-            return Err(EvalError::eval(pos, message));
+            return Err(EvalError::new(ErrorKind::Usage, pos, message));
         }
     };
     Ok(evaluator.heap.string(converted.as_bytes()))

@@ -117,7 +117,9 @@ impl Evaluator {
     #[cold]
     fn incomparable(&mut self, left: Value, right: Value) -> Failure {
         let (a, b) = (crate::print::for_error(self, left), crate::print::for_error(self, right));
-        let message = if show_type(left) == show_type(right) {
+        let is_function =
+            |value: Value| matches!(value.view(), View::Closure(_) | View::Builtin(_) | View::Partial(_));
+        let message = if show_type(left) == show_type(right) || is_function(left) && is_function(right) {
             format!(
                 "cannot compare {} with {}; values of that type are incomparable (values are {a} and {b})",
                 show_type(left),

@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Syntax,
     /// Forbidden by pure or restricted evaluation.
     Restricted,
+    /// A word that stands for one of a few things and is none of them; Nix then points to its help.
+    Usage,
     /// The store, the file system or a build failed.
     World,
     /// Anything else.

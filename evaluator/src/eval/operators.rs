@@ -131,21 +131,18 @@ impl Evaluator {
         let name = arithmetic.name;
         let first = match name {
             "sub" | "add" => format!("while evaluating the first argument of the {}", noun(name)),
-            "mul" => "while evaluating the first argument of the multiplication".into(),
+            "mul" => "while evaluating the first argument of the multiplication".to_owned(),
             _ => "while evaluating the first operand of the division".into(),
         };
         let second = first.replace("first", "second");
-        let left = self.force(left).traced(pos, || first.clone())?;
-        let right = self.force(right).traced(pos, || second.clone())?;
-        if matches!(left.view(), View::Float(_)) || matches!(right.view(), View::Float(_)) || name == "div" {
-            let a = self.expect_float(left, pos, &first)?;
+        let left = self.force(left)?;
+        let right = self.force(right)?;
+        if name == "div" && self.expect_float(right, pos, &second)? == 0.0 {
+            return Err(EvalError::eval(PosId::NONE, "division by zero"));
+        }
+        if matches!(left.view(), View::Float(_)) || matches!(right.view(), View::Float(_)) {
+            let a = self.expect_float(left, pos, &first.replace("argument of the mul", "of the mul"))?;
             let b = self.expect_float(right, pos, &second)?;
-            if name == "div" && b == 0.0 {
-                return Err(EvalError::eval(PosId::NONE, "division by zero"));
-            }
-            if let (View::Int(a), View::Int(b)) = (left.view(), right.view()) {
-                return self.integers(arithmetic, a, b, pos);
-            }
             return Ok(self.heap.float((arithmetic.floats)(a, b)));
         }
         let a = self.expect_int(left, pos, &first)?;

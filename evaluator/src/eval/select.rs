@@ -279,7 +279,9 @@ impl Evaluator {
 #[cold]
 fn while_evaluating(error: Failure, owner: &'static Attrs, path: &[Symbol], name: Symbol) -> Failure {
     let Some(pos) = owner.position(name).filter(|pos| pos.is_some()) else { return error };
-    if pos.place().is_some_and(|place| matches!(place.source.origin, crate::position::Origin::Internal(_))) {
+    if pos.place().is_some_and(|place| {
+        place.source.origin == crate::position::Origin::Internal(crate::builtins::DERIVATION_FILE)
+    }) {
         return error;
     }
     let path: Vec<String> = path.iter().map(|&name| crate::print::attr_name(name)).collect();

@@ -128,6 +128,11 @@ pub fn encode(element: &ContextElement) -> String {
     }
 }
 
+/// An element as [`encode`] writes it, but for the store's folder.
+pub fn encode_base_name(element: &ContextElement) -> String {
+    encode(element).replace(&format!("{}/", zeval_model::STORE_DIR), "")
+}
+
 /// A derivation, as [`encode`] writes it.
 pub fn encode_derived(derived: &Derived) -> String {
     match derived {

@@ -252,6 +252,14 @@ impl Value {
         Value(NonNull::new(std::ptr::without_provenance_mut(address)).expect("tagged"))
     }
 
+    /// Where a function stands, if that is what the value is and where is known: Nix's `determinePos`.
+    pub(crate) fn own_position(self) -> crate::position::PosId {
+        match self.peek().view() {
+            View::Closure(closure) => closure.lambda.parameters[0].pos,
+            _ => crate::position::PosId::NONE,
+        }
+    }
+
     /// A boolean.
     #[inline(always)]
     pub const fn bool(value: bool) -> Value {
