@@ -198,7 +198,10 @@ impl Evaluator {
 
     fn parse_and_lower_in(&mut self, arena: &Bump, context: &lower::Context<'_>) -> Result<lower::Code> {
         let tree = self.parse(arena, context.source)?;
-        lower::lower(&tree, context, &mut self.heap).map_err(lower_failure)
+        let mut code = lower::lower(&tree, context, &mut self.heap).map_err(lower_failure)?;
+        // What is warned of is warned of every time.
+        code.cacheable &= tree.warnings.is_empty();
+        Ok(code)
     }
 
     fn parse<'a>(&self, arena: &'a Bump, source: &'a Source) -> Result<syntax::ast::Ast<'a>> {

@@ -46,8 +46,8 @@ fn round(
     round: fn(f64) -> f64,
 ) -> Result<Value> {
     let context = format!("while evaluating the first argument passed to builtins.{name}");
+    let number = evaluator.expect_float(args[0], pos, &context)?;
     let value = evaluator.force(args[0])?;
-    let number = evaluator.expect_float(value, value.own_position(), &context)?;
     let rounded = round(number);
     let fits = (-(2f64.powi(63))..2f64.powi(63)).contains(&rounded);
     let bug = "Due to a bug (see https://github.com/NixOS/nix/issues/12899)";

@@ -285,6 +285,15 @@ impl Evaluator {
         }
     }
 
+    /// The same for a member of a set or list, which errors may show: a function there is not evaluated either.
+    #[inline(always)]
+    pub(super) fn delay_member(&mut self, expr: &'static Expr, env: &'static Env) -> Value {
+        match expr {
+            Expr::Lambda(_) => self.heap.thunk(Thunk::code(expr, env)),
+            _ => self.delay(expr, env),
+        }
+    }
+
     #[inline(always)]
     fn delay_variable(&mut self, expr: &'static Expr, env: &'static Env, slot: &'static Slot) -> Value {
         let value = slot.get();
@@ -305,7 +314,7 @@ impl Evaluator {
     fn list(&mut self, elements: &'static [Expr], env: &'static Env) -> Value {
         let slots = self.heap.slots(elements.len(), |_, _| Value::NULL);
         for (slot, element) in slots.iter().zip(elements) {
-            slot.set(self.delay(element, env));
+            slot.set(self.delay_member(element, env));
         }
         self.heap.list_of(slots)
     }

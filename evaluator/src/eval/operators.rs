@@ -67,10 +67,13 @@ impl Evaluator {
             if let Some(b) = right.as_string() {
                 return Ok(self.join(a, b));
             }
+            return self.add_strings(left, right, op);
+        }
+        if let View::Float(_) | View::Int(_) = left.view() {
+            let right = self.operand(&op.right, env)?;
             return self.add_values(left, right, op);
         }
-        let right = self.operand(&op.right, env)?;
-        self.add_values(left, right, op)
+        self.append_to(left, op, env)
     }
 
     pub(super) fn subtract(&mut self, op: &'static ir::Binary, env: &'static Env) -> Result<Value> {
@@ -160,7 +163,7 @@ impl Evaluator {
         }
     }
 
-    /// `a + b` where neither shortcut applies.
+    /// `a + b` where `a` is a number and no shortcut applies.
     fn add_values(&mut self, left: Value, right: Value, op: &'static ir::Binary) -> Result<Value> {
         match (left.view(), right.view()) {
             (View::Int(a), View::Int(b)) => self.integers(&ADD, a, b, op.right_pos),
@@ -175,7 +178,7 @@ impl Evaluator {
                 let message = format!("cannot add {} to a float", show_type(right));
                 Err(EvalError::wrong_type(op.right_pos, message))
             }
-            _ => self.add_strings(left, right, op),
+            _ => unreachable!("the left operand is a number"),
         }
     }
 

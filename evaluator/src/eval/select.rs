@@ -152,7 +152,7 @@ impl Evaluator {
     pub(super) fn attrs(&mut self, expr: &'static ir::AttrsExpr, env: &'static Env) -> Result<Value> {
         let attrs = self.heap.attrs_unset(expr.keys);
         for (slot, value) in attrs.flat_slots().iter().zip(expr.values) {
-            slot.set(self.delay(value, env));
+            slot.set(self.delay_member(value, env));
         }
         self.with_dynamic(attrs, expr.dynamic, env)
     }
@@ -216,7 +216,7 @@ impl Evaluator {
             if let Some(first) = attrs.position(name).or(earlier) {
                 return Err(duplicate_dynamic(name, first, attr.pos));
             }
-            let value = self.delay(&attr.value, env);
+            let value = self.delay_member(&attr.value, env);
             added.push((name, attr.pos, value));
         }
         added.sort_unstable_by_key(|entry| entry.0);

@@ -79,7 +79,7 @@ impl Evaluator {
         Ok(self.heap.path(&canonical_path(text)))
     }
 
-    /// `a + b` where `a` is not a number: the kind of `a` decides what comes out.
+    /// `a + b` where `a` is a string and `b` is something else.
     pub(super) fn add_strings(
         &mut self,
         left: Value,
@@ -87,11 +87,24 @@ impl Evaluator {
         op: &'static ir::Binary,
     ) -> Result<Value> {
         let mut context = None;
-        let coercion = match left.view() {
-            View::String(_) => Coercion::INTERPOLATED,
-            _ => Coercion::APPENDED,
-        };
+        let a = self.coerce(left, Coercion::INTERPOLATED, &mut context, op.left_pos, SEGMENT)?;
+        let b = self.coerce(right, Coercion::INTERPOLATED, &mut context, op.right_pos, SEGMENT)?;
+        let bytes = self.heap.concat(a.len() + b.len(), [a, b].into_iter());
+        Ok(self.heap.string_of(bytes, context))
+    }
+
+    /// `a + b` where `a` is neither number nor string: to a path comes a path, of anything else a string. As in Nix, `a` is
+    /// made text before `b` is evaluated.
+    pub(super) fn append_to(
+        &mut self,
+        left: Value,
+        op: &'static ir::Binary,
+        env: &'static Env,
+    ) -> Result<Value> {
+        let mut context = None;
+        let coercion = Coercion::APPENDED;
         let a = self.coerce(left, coercion.canonical(false), &mut context, op.left_pos, SEGMENT)?;
+        let right = self.eval(&op.right, env)?;
         let b = self.coerce(right, coercion, &mut context, op.right_pos, SEGMENT)?;
         if let View::Path(_) = left.view() {
             return self.path_from(&[a, b].concat(), context, op.pos);
