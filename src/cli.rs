@@ -24,7 +24,7 @@ pub struct Global {
     #[arg(long, global = true)]
     pub show_trace: bool,
     /// How errors in expressions are shown
-    #[arg(long, global = true, value_enum, default_value_t = ErrorFormat::Zeval, value_name = "FORMAT")]
+    #[arg(long, global = true, value_enum, default_value_t = ErrorFormat::Human, value_name = "FORMAT")]
     pub error_format: ErrorFormat,
     /// How builds are shown [default: live on a terminal, else plain]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
@@ -38,9 +38,11 @@ pub struct Global {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ErrorFormat {
     /// The place in your code, what was found, and a hint
-    Zeval,
+    Human,
     /// As Nix prints them
     Nix,
+    /// For programs: an object on a line
+    Json,
 }
 
 /// How builds are shown.
@@ -87,12 +89,32 @@ pub struct Source {
     /// Give an argument of the function a string as its value
     #[arg(long = "argstr", num_args = 2, value_names = ["NAME", "STRING"], action = clap::ArgAction::Append)]
     pub argstr: Vec<OsString>,
+    /// Give an argument of the function the text of a file as its value
+    #[arg(long = "argfile", alias = "arg-from-file", num_args = 2, value_names = ["NAME", "FILE"],
+        action = clap::ArgAction::Append)]
+    pub argfile: Vec<OsString>,
+    #[command(flatten)]
+    pub language: Language,
+}
+
+/// How to evaluate.
+#[derive(Args, Clone, Default)]
+pub struct Language {
     /// Look <NAME> up there (PATH or NAME=PATH)
     #[arg(short = 'I', long = "include", value_name = "ENTRY")]
     pub include: Vec<OsString>,
     /// Refuse what is not pinned: files outside of the store, the environment, the time
-    #[arg(long)]
+    #[arg(long, overrides_with = "impure")]
     pub pure_eval: bool,
+    /// Allow what is not pinned [default]
+    #[arg(long, overrides_with = "pure_eval")]
+    pub impure: bool,
+    /// Refuse files outside of the store and the search path
+    #[arg(long)]
+    pub restrict_eval: bool,
+    /// Set one of Nix's settings
+    #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], action = clap::ArgAction::Append)]
+    pub option: Vec<String>,
     /// Turn further experimental features of the language on
     #[arg(long, value_name = "FEATURES")]
     pub extra_experimental_features: Option<String>,
@@ -160,9 +182,18 @@ pub struct Eval {
     /// Print a string without quotes and escapes
     #[arg(long, conflicts_with = "json")]
     pub raw: bool,
+    /// Print the value as XML
+    #[arg(long, conflicts_with_all = ["json", "raw"])]
+    pub xml: bool,
     /// Evaluate all that the value holds
     #[arg(long)]
     pub strict: bool,
+    /// Apply this function to the value first
+    #[arg(long, value_name = "FUNCTION")]
+    pub apply: Option<OsString>,
+    /// Write the value there instead of printing it: a string becomes a file, a set a folder
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["json", "raw", "xml"])]
+    pub write_to: Option<PathBuf>,
 }
 
 /// `zeval instantiate`

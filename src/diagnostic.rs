@@ -1,10 +1,12 @@
 //! Errors as people read them: the place in their code, what was wrong there, and what may help.
 
-use std::fmt;
+use std::{collections::HashSet, fmt, path::PathBuf};
 
-use miette::{Diagnostic, GraphicalReportHandler, LabeledSpan, NamedSource, SourceCode};
+use miette::{Diagnostic, GraphicalReportHandler, LabeledSpan, NamedSource, Severity, SourceCode};
+use serde_json::json;
 use zeval_evaluator::{
     ErrorKind, EvalError,
+    eval::error::Trace,
     position::{Origin, Place, PosId},
     print,
 };
@@ -48,39 +50,121 @@ pub fn report(error: &EvalError, show_trace: bool) -> String {
     out
 }
 
+/// An error for programs: one line of JSON.
+pub fn json(error: &EvalError) -> String {
+    let place = |pos: PosId| {
+        pos.place().map(|place| {
+            let file = print::origin(&place.source.origin);
+            json!({ "file": file, "line": place.line, "column": place.column })
+        })
+    };
+    let frame = |trace: &Trace| json!({ "text": trace.text, "at": place(trace.pos) });
+    let object = json!({
+        "code": code(error.kind),
+        "message": error.message,
+        "at": place(error.pos),
+        "suggestions": error.suggestions,
+        "frames": error.traces.iter().map(frame).collect::<Vec<_>>(),
+        "status": error.status,
+    });
+    format!("{object}\n")
+}
+
 #[derive(Debug)]
 struct Report {
     message: String,
-    code: &'static str,
+    code: Option<&'static str>,
+    severity: Severity,
     source: Option<NamedSource<String>>,
     label: Option<LabeledSpan>,
     help: Option<String>,
+    /// Where it happened, if that is not in the user's own code.
+    cause: Option<Box<Report>>,
 }
 
 impl Report {
     fn new(error: &EvalError, show_trace: bool) -> Report {
-        let place = user_place(error);
-        let label_text = label(error.kind);
+        let own = OwnCode::new();
+        let shown = own.first(error);
+        let origin = origin(error);
+        let at_error = shown.as_ref().is_none_or(|shown| shown.pos == origin);
+        let text = match &shown {
+            Some(shown) if !at_error => shown.text.clone(),
+            _ => label(error.kind).to_owned(),
+        };
+        let place = shown.as_ref().and_then(|shown| shown.pos.place());
+        let cause = (!at_error).then(|| cause(error, origin)).map(Box::new);
+        let skipped = shown.filter(|_| !at_error).map(|shown| shown.pos);
         Report {
-            message: message(error).to_owned(),
-            code: code(error.kind),
-            label: place
-                .as_ref()
-                .map(token)
-                .map(|(offset, length)| LabeledSpan::new(Some(label_text.into()), offset, length)),
+            help: help(error, show_trace, &own, skipped),
+            cause,
+            ..Report::at(place, message(error).to_owned(), Some(code(error.kind)), text)
+        }
+    }
+
+    fn at(place: Option<Place>, message: String, code: Option<&'static str>, label: String) -> Report {
+        let span = place.as_ref().map(token);
+        Report {
+            message,
+            code,
+            severity: Severity::Error,
+            label: span.map(|(offset, length)| LabeledSpan::new(Some(label), offset, length)),
             source: place.map(|place| {
                 let text = String::from_utf8_lossy(&place.source.text).into_owned();
                 NamedSource::new(print::origin(&place.source.origin), text)
             }),
-            help: help(error, show_trace),
+            help: None,
+            cause: None,
         }
     }
 }
 
-/// The error's own place, or the innermost one in a file of the user's.
-fn user_place(error: &EvalError) -> Option<Place> {
+/// The place of the error itself: its own, or that of the innermost frame that has one.
+fn origin(error: &EvalError) -> PosId {
     let positions = std::iter::once(error.pos).chain(error.traces.iter().map(|trace| trace.pos));
-    positions.filter_map(PosId::place).find(|place| !matches!(place.source.origin, Origin::Internal(_)))
+    let located = |pos: &PosId| pos.place().is_some_and(|place| !is_internal(&place));
+    positions.into_iter().find(located).unwrap_or(PosId::NONE)
+}
+
+/// Where the error happened, as a report of its own below that of the user's code.
+fn cause(error: &EvalError, origin: PosId) -> Report {
+    let message = "the error itself is here".into();
+    let report = Report::at(origin.place(), message, None, label(error.kind).to_owned());
+    Report { severity: Severity::Advice, ..report }
+}
+
+fn is_internal(place: &Place) -> bool {
+    matches!(place.source.origin, Origin::Internal(_))
+}
+
+/// Tells the user's own code from libraries.
+struct OwnCode {
+    folder: Option<PathBuf>,
+}
+
+impl OwnCode {
+    fn new() -> OwnCode {
+        OwnCode { folder: std::env::current_dir().ok() }
+    }
+
+    /// What was typed and what is in the current folder.
+    fn has(&self, place: &Place) -> bool {
+        match &place.source.origin {
+            Origin::File(path) => self.folder.as_ref().is_some_and(|folder| path.starts_with(folder)),
+            Origin::String | Origin::Stdin => true,
+            Origin::Internal(_) => false,
+        }
+    }
+
+    /// The innermost place in the user's own code, with what was being done there; else the innermost one at all.
+    fn first(&self, error: &EvalError) -> Option<Trace> {
+        let own = Trace { pos: error.pos, text: String::new(), always: false };
+        let all: Vec<&Trace> = std::iter::once(&own).chain(&error.traces).collect();
+        let has = |wanted: &dyn Fn(&Place) -> bool| {
+            all.iter().find(|trace| trace.pos.place().is_some_and(|place| wanted(&place))).map(|&t| t.clone())
+        };
+        has(&|place| self.has(place)).or_else(|| has(&|place| !is_internal(place)))
+    }
 }
 
 /// What to underline, where it begins and its length in bytes: the word at the place, or the last byte of a text that
@@ -132,22 +216,62 @@ fn code(kind: ErrorKind) -> &'static str {
 /// How many frames are told without `--show-trace`.
 const FRAMES: usize = 4;
 
-fn help(error: &EvalError, show_trace: bool) -> Option<String> {
+/// What may help: names that were perhaps meant, and the way to the error, from the innermost frame on.
+fn help(error: &EvalError, show_trace: bool, own: &OwnCode, skipped: Option<PosId>) -> Option<String> {
     let mut lines = Vec::new();
     if !error.suggestions.is_empty() {
         lines.push(format!("did you mean {}?", error.suggestions.join(" or ")));
     }
-    let told = if show_trace { error.traces.len() } else { FRAMES };
-    for trace in error.traces.iter().take(told) {
-        match trace.pos.is_some() {
-            true => lines.push(format!("{} ({})", trace.text, print::position(trace.pos))),
-            false => lines.push(trace.text.clone()),
+    let mut folded = Folded::default();
+    let mut told = HashSet::new();
+    for trace in &error.traces {
+        let place = trace.pos.place();
+        let is_foreign = place.as_ref().is_some_and(|place| !own.has(place));
+        if Some(trace.pos) == skipped && !show_trace {
+            continue;
+        }
+        let is_extra = is_foreign && !trace.always || told.len() >= FRAMES;
+        if is_extra && !show_trace || !told.insert((trace.pos, &trace.text)) {
+            folded.add(place.as_ref());
+            continue;
+        }
+        lines.extend(folded.take());
+        lines.push(match trace.pos.is_some() {
+            true => format!("{} ({})", trace.text, print::position(trace.pos)),
+            false => trace.text.clone(),
+        });
+    }
+    lines.extend(folded.take());
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// Frames that are not told one by one.
+#[derive(Default)]
+struct Folded {
+    frames: usize,
+    files: Vec<String>,
+}
+
+impl Folded {
+    fn add(&mut self, place: Option<&Place>) {
+        self.frames += 1;
+        let Some(file) = place.map(|place| print::origin(&place.source.origin)) else { return };
+        if !self.files.contains(&file) {
+            self.files.push(file);
         }
     }
-    if error.traces.len() > told {
-        lines.push(format!("... and {} more frames (--show-trace)", error.traces.len() - told));
+
+    /// The line for the frames so far, which are then forgotten.
+    fn take(&mut self) -> Option<String> {
+        let Folded { frames, files } = std::mem::take(self);
+        let plural = if frames == 1 { "" } else { "s" };
+        let place = match &files[..] {
+            [] => String::new(),
+            [only] => format!(" in {only}"),
+            [first, .., last] => format!(" in {} files, {first} to {last}", files.len()),
+        };
+        (frames > 0).then(|| format!("({frames} more frame{plural}{place}: --show-trace)"))
     }
-    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 impl fmt::Display for Report {
@@ -160,7 +284,7 @@ impl std::error::Error for Report {}
 
 impl Diagnostic for Report {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.code))
+        self.code.map(|code| Box::new(code) as Box<dyn fmt::Display + 'a>)
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
@@ -169,6 +293,15 @@ impl Diagnostic for Report {
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
         self.source.as_ref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn severity(&self) -> Option<Severity> {
+        Some(self.severity)
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        let cause = self.cause.as_deref()? as &dyn Diagnostic;
+        Some(Box::new(std::iter::once(cause)))
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

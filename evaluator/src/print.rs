@@ -1,5 +1,7 @@
 //! Values as text, as `nix-instantiate --eval` and Nix's errors print them.
 
+pub mod forced;
+
 use std::fmt::Write;
 
 use bstr::ByteSlice;
@@ -111,14 +113,11 @@ impl Printer {
         }
     }
 
-    fn lambda(&mut self, lambda: &'static crate::ir::Lambda, given: usize) {
-        if self.style == Style::Instantiate {
-            self.out.push_str("<LAMBDA>");
-            return;
+    fn lambda(&mut self, function: &'static crate::ir::Lambda, given: usize) {
+        match self.style {
+            Style::Instantiate => self.out.push_str("<LAMBDA>"),
+            Style::Values => self.out.push_str(&lambda(function, given)),
         }
-        let name = lambda.name.map_or_else(String::new, |name| format!(" {}", name.text()));
-        let pos = lambda.parameters[given.min(lambda.parameters.len() - 1)].pos;
-        let _ = write!(self.out, "«lambda{name} @ {}»", position(pos));
     }
 
     fn list(&mut self, list: &'static crate::value::List, depth: usize) {
@@ -165,6 +164,13 @@ impl Printer {
         let plural = if count == 1 { "" } else { "s" };
         let _ = write!(self.out, "«{count} {unit}{plural} elided» ");
     }
+}
+
+/// A function that has so many arguments already, by its name and place.
+fn lambda(lambda: &'static crate::ir::Lambda, given: usize) -> String {
+    let name = lambda.name.map_or_else(String::new, |name| format!(" {}", name.text()));
+    let pos = lambda.parameters[given.min(lambda.parameters.len() - 1)].pos;
+    format!("«lambda{name} @ {}»", position(pos))
 }
 
 /// A string literal.

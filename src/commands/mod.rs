@@ -86,7 +86,8 @@ impl Context {
         match failed {
             Failed::Evaluation(error) => {
                 let text = match self.global.error_format {
-                    ErrorFormat::Zeval => report(error, self.global.show_trace),
+                    ErrorFormat::Human => report(error, self.global.show_trace),
+                    ErrorFormat::Json => crate::diagnostic::json(error),
                     ErrorFormat::Nix => crate::nix::render_error(error, self.global.show_trace),
                 };
                 eprint!("{text}");

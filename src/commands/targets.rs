@@ -1,6 +1,6 @@
 //! From expressions to the derivations that they stand for.
 
-use std::{ffi::OsString, path::PathBuf, sync::Arc};
+use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf, sync::Arc};
 
 use zeval_builder::{build::BuildOptions, schedule::DrvOutput, store::Store};
 use zeval_evaluator::{
@@ -10,10 +10,11 @@ use zeval_model::StorePath;
 
 use super::{Context, Result};
 use crate::{
-    cli::Source,
+    cli::{ErrorFormat, Language, Source},
     derivations::{self, Unsuitable},
     diagnostic::Failed,
     evaluation::{self, Argument, ArgumentValue, Input},
+    nix::settings::NixSettings,
     store::EvaluationStore,
 };
 
@@ -48,25 +49,50 @@ impl Source {
             };
             flags.chunks_exact(2).map(pair).collect()
         };
-        [pairs(&self.arg, ArgumentValue::Expression), pairs(&self.argstr, ArgumentValue::String)].concat()
+        let file = |path: Vec<u8>| ArgumentValue::File(OsString::from_vec(path).into());
+        [
+            pairs(&self.arg, ArgumentValue::Expression),
+            pairs(&self.argstr, ArgumentValue::String),
+            pairs(&self.argfile, file),
+        ]
+        .concat()
     }
+}
 
-    fn settings(&self, show_trace: bool) -> Settings {
+impl Language {
+    /// How to evaluate; says what is wrong with settings.
+    pub fn settings(&self, show_trace: bool) -> Settings {
         let extra = self.extra_experimental_features.iter().flat_map(|features| features.split_whitespace());
+        let pure = self.pure_eval && !self.impure;
         let mut settings = Settings {
-            pure: self.pure_eval,
+            pure,
+            restricted: self.restrict_eval,
             search_path: evaluation::search_path(&self.include),
             show_trace,
             home: std::env::var_os("HOME").map(PathBuf::from),
             features: FEATURES.into_iter().chain(extra).map(str::to_owned).collect(),
             ..Settings::default()
         };
+        let mut given = NixSettings::default();
+        for pair in self.option.chunks_exact(2) {
+            given.set(&pair[0], &pair[1]);
+        }
+        given.warnings().for_each(|warning| eprintln!("warning: {warning}"));
+        given.apply(&mut settings);
+        if settings.pure {
+            settings.search_path.clear();
+        }
         evaluation::use_code_cache(&mut settings);
         settings
     }
 }
 
 impl Context {
+    /// Whether errors are to tell of every call: our own reports find the user's code among them.
+    pub fn wants_traces(&self) -> bool {
+        self.global.show_trace || self.global.error_format != ErrorFormat::Nix
+    }
+
     /// Evaluates a source and does something with each value that its attribute paths select.
     pub fn evaluate<T: Send>(
         &self,
@@ -81,7 +107,7 @@ impl Context {
             self.view.clone(),
             self.cancellation.clone(),
         ));
-        let session = Session::new(source.settings(self.global.show_trace), store.clone());
+        let session = Session::new(source.language.settings(self.wants_traces()), store.clone());
         let results = with_large_stack(|| {
             let mut evaluator = Evaluator::new(session);
             let root = evaluation::evaluate(&mut evaluator, &source.input())?;

@@ -3,10 +3,7 @@
 use std::{collections::VecDeque, ffi::OsString};
 
 use bstr::ByteSlice;
-use zeval_evaluator::{
-    Settings,
-    lint::{Lint, Lints},
-};
+use zeval_evaluator::Settings;
 
 use super::settings::{NixSettings, SettingFlag, flag};
 use crate::evaluation::{self, Argument, ArgumentValue};
@@ -196,43 +193,13 @@ impl Common {
         }
     }
 
-    /// Whether evaluation is pure: what is not pinned is refused.
-    fn is_pure(&self) -> bool {
-        self.settings.is_on("pure-eval").unwrap_or(false)
-    }
-
     /// How to evaluate.
     pub fn evaluation(&self) -> Settings {
-        let given = &self.settings;
-        let default = Settings::default();
-        let system =
-            ["eval-system", "system"].iter().find_map(|name| given.text(name).filter(|s| !s.is_empty()));
-        let mut settings = Settings {
-            pure: self.is_pure(),
-            restricted: given.is_on("restrict-eval").unwrap_or(false),
-            search_path: if self.is_pure() { Vec::new() } else { self.lookup_path() },
-            system: system.map_or(default.system, str::to_owned),
-            max_call_depth: given.number("max-call-depth").unwrap_or(default.max_call_depth),
-            show_trace: given.is_on("show-trace").unwrap_or(false),
-            home: std::env::var_os("HOME").map(Into::into),
-            features: given.words("experimental-features"),
-            trace_verbose: given.is_on("trace-verbose").unwrap_or(false),
-            lints: self.lints(),
-            abort_on_warn: given.is_on("abort-on-warn").unwrap_or(false),
-            import_from_derivation: given.is_on("allow-import-from-derivation").unwrap_or(true),
-            ..default
-        };
+        let mut settings = Settings { home: std::env::var_os("HOME").map(Into::into), ..Settings::default() };
+        self.settings.apply(&mut settings);
+        settings.search_path = if settings.pure { Vec::new() } else { self.lookup_path() };
         evaluation::use_code_cache(&mut settings);
         settings
-    }
-
-    fn lints(&self) -> Lints {
-        let lint = |name| self.settings.text(name).and_then(Lint::from_name).unwrap_or_default();
-        Lints {
-            url_literals: lint("lint-url-literals"),
-            absolute_paths: lint("lint-absolute-path-literals"),
-            short_paths: lint("lint-short-path-literals"),
-        }
     }
 
     fn lookup_path(&self) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -3,7 +3,7 @@
 mod errors;
 mod flags;
 mod instantiate;
-mod settings;
+pub mod settings;
 mod settings_table;
 mod store;
 

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use zeval_evaluator::{Settings, lint::Lint};
+
 use super::settings_table::{FEATURES, Known, SETTINGS};
 
 /// What values a setting takes.
@@ -160,6 +162,36 @@ impl NixSettings {
     /// Adds to a list what was there before `extra-NAME` was given.
     pub fn set_default(&mut self, name: &'static str, value: &str) {
         self.values.entry(name).or_insert_with(|| value.to_owned());
+    }
+
+    /// Changes how to evaluate as far as a setting was given.
+    pub fn apply(&self, settings: &mut Settings) {
+        let switches = [
+            ("pure-eval", &mut settings.pure),
+            ("restrict-eval", &mut settings.restricted),
+            ("show-trace", &mut settings.show_trace),
+            ("trace-verbose", &mut settings.trace_verbose),
+            ("abort-on-warn", &mut settings.abort_on_warn),
+            ("allow-import-from-derivation", &mut settings.import_from_derivation),
+        ];
+        for (name, switch) in switches {
+            *switch = self.is_on(name).unwrap_or(*switch);
+        }
+        let system =
+            ["eval-system", "system"].iter().find_map(|name| self.text(name).filter(|s| !s.is_empty()));
+        if let Some(system) = system {
+            settings.system = system.to_owned();
+        }
+        if let Some(depth) = self.number("max-call-depth") {
+            settings.max_call_depth = depth;
+        }
+        settings.features.extend(self.words("experimental-features"));
+        let lint = |name, lint: &mut Lint| {
+            *lint = self.text(name).and_then(Lint::from_name).unwrap_or(*lint);
+        };
+        lint("lint-url-literals", &mut settings.lints.url_literals);
+        lint("lint-absolute-path-literals", &mut settings.lints.absolute_paths);
+        lint("lint-short-path-literals", &mut settings.lints.short_paths);
     }
 
     /// A setting that is on or off.
