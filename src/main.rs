@@ -5,6 +5,7 @@ mod commands;
 mod derivations;
 mod diagnostic;
 mod evaluation;
+mod inputs;
 mod nix;
 mod progress;
 mod store;

@@ -7,6 +7,8 @@
 pub mod builtins;
 pub mod code_cache;
 pub mod eval;
+pub mod flake;
+pub mod inputs;
 pub mod ir;
 pub mod lint;
 pub mod load;

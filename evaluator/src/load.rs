@@ -14,7 +14,7 @@ use crate::{
         error::{ErrorKind, EvalError, Failure, Result},
     },
     ir::{
-        archive,
+        Expr, archive,
         lower::{self, LowerError},
     },
     position::{Origin, PosId, Source},
@@ -136,6 +136,30 @@ impl Evaluator {
         }
         let env: &'static Env = env;
         self.eval(code.root, env)
+    }
+
+    /// The value of a file that consists of a set, written out; `None` for any other expression.
+    pub(crate) fn evaluate_set_file(&mut self, path: &[u8]) -> Result<Option<Value>> {
+        let physical = self.session.physical(path);
+        let text = std::fs::read(&physical).map_err(|error| {
+            let message = format!("cannot read file '{}': {error}", path.as_bstr());
+            EvalError::new(ErrorKind::World, PosId::NONE, message)
+        })?;
+        let base = path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)].as_bstr();
+        let origin = Origin::File(PathBuf::from(std::ffi::OsStr::from_bytes(path)));
+        let source = Source::register(origin, text).ok_or_else(too_much_text)?;
+        let code = self.compile(&source, base, Scope::default())?;
+        let is_set = match code.root {
+            Expr::Attrs(_) | Expr::RecAttrs(_) => true,
+            Expr::Value(value) => value.as_attrs().is_some(),
+            Expr::Let(bindings) | Expr::LetEnv(bindings) => matches!(bindings.body, Expr::RecAttrs(_)),
+            _ => false,
+        };
+        if !is_set {
+            return Ok(None);
+        }
+        let env = self.heap.env(None, code.size as usize);
+        self.eval(code.root, env).map(Some)
     }
 
     /// Parses an expression, checks that its names are bound, and prints it with every operator in parentheses.

@@ -18,6 +18,7 @@ use crate::{
     builtins::Globals,
     code_cache::CodeCache,
     eval::error::{ErrorKind, EvalError, Result},
+    inputs::{Inputs, NoInputs},
     ir::{Call, Expr, Variable},
     lint::Lints,
     position::PosId,
@@ -109,6 +110,7 @@ pub struct Session {
     pub(crate) search_path_folders: Mutex<FxHashMap<Vec<u8>, Option<Vec<u8>>>>,
     hashes: RwLock<FxHashMap<StorePath, HashModulo>>,
     applications: [OnceLock<&'static Expr>; 4],
+    inputs: OnceLock<Arc<dyn Inputs>>,
 }
 
 impl Session {
@@ -135,6 +137,7 @@ impl Session {
             search_path_folders: Mutex::default(),
             hashes: RwLock::default(),
             applications: [const { OnceLock::new() }; 4],
+            inputs: OnceLock::new(),
         });
         // Values live as long as the process, and so does what they were made with: taking it all apart at the end
         // costs more than a small evaluation.
@@ -150,6 +153,16 @@ impl Session {
             let call = Call { function: slot(0), arguments: arguments.leak(), pos: PosId::NONE };
             Box::leak(Box::new(Expr::Apply(Box::leak(Box::new(call)))))
         })
+    }
+
+    /// Lets the evaluation have sources that come from elsewhere. To be called once, before it begins.
+    pub fn use_inputs(&self, inputs: Arc<dyn Inputs>) {
+        let _ = self.inputs.set(inputs);
+    }
+
+    /// Sources that come from elsewhere.
+    pub fn inputs(&self) -> &dyn Inputs {
+        self.inputs.get().map_or(&NoInputs, |inputs| &**inputs)
     }
 
     /// Where a file is, given its logical path.

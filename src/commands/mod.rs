@@ -14,6 +14,7 @@ use clap::Parser;
 use zeval_builder::{
     build::{BuildError, BuildOptions},
     cancel::Cancellation,
+    events::Event,
     fetch::{self, FetchError, Reason},
     schedule::RealiseError,
     store::Store,
@@ -22,6 +23,7 @@ use zeval_builder::{
 use crate::{
     cli::{BuildFlags, Cli, Command, ErrorFormat, Global},
     diagnostic::{Failed, report},
+    inputs::EvaluationInputs,
     progress::{self, View},
 };
 
@@ -80,6 +82,17 @@ impl Context {
         let store = Store::open(&folder).map_err(Failed::other)?;
         self.view.remember(store.efforts().map_err(Failed::other)?);
         Ok(Arc::new(store))
+    }
+
+    /// Inputs, fetched into a store.
+    pub fn inputs(&self, features: &[String], store: &Arc<Store>) -> Arc<EvaluationInputs> {
+        let mut settings = crate::inputs::settings(features);
+        let view = self.view.clone();
+        settings.warn = Arc::new(move |text| view.event(Event::Warning { text: text.to_owned() }));
+        let store = Arc::clone(store);
+        let open = Box::new(move || Ok(Arc::clone(&store)));
+        let (view, cancellation) = (self.view.clone(), self.cancellation.clone());
+        Arc::new(EvaluationInputs::new(settings, open, view, cancellation))
     }
 
     fn tell(&self, failed: &Failed) -> ExitCode {

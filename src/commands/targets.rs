@@ -107,7 +107,10 @@ impl Context {
             self.view.clone(),
             self.cancellation.clone(),
         ));
-        let session = Session::new(source.language.settings(self.wants_traces()), store.clone());
+        let settings = source.language.settings(self.wants_traces());
+        let inputs = self.inputs(&settings.features, &store.store);
+        let session = Session::new(settings, store.clone());
+        session.use_inputs(inputs);
         let results = with_large_stack(|| {
             let mut evaluator = Evaluator::new(session);
             let root = evaluation::evaluate(&mut evaluator, &source.input())?;

@@ -1,12 +1,19 @@
 //! The flags that all of Nix's older commands share, and what they mean for an evaluation.
 
-use std::{collections::VecDeque, ffi::OsString};
+use std::{collections::VecDeque, ffi::OsString, sync::Arc};
 
 use bstr::ByteSlice;
+use zeval_builder::cancel::Cancellation;
 use zeval_evaluator::Settings;
 
-use super::settings::{NixSettings, SettingFlag, flag};
-use crate::evaluation::{self, Argument, ArgumentValue};
+use super::{
+    settings::{NixSettings, SettingFlag, flag},
+    store::NixStore,
+};
+use crate::{
+    evaluation::{self, Argument, ArgumentValue},
+    inputs::EvaluationInputs,
+};
 
 /// How much is said: as Nix counts.
 pub const WARN: i32 = 1;
@@ -200,6 +207,31 @@ impl Common {
         settings.search_path = if settings.pure { Vec::new() } else { self.lookup_path() };
         evaluation::use_code_cache(&mut settings);
         settings
+    }
+
+    /// Sources that come from elsewhere, fetched into a store.
+    pub fn inputs(&self, store: &Arc<NixStore>, quiet: bool) -> EvaluationInputs {
+        let given = &self.settings;
+        let mut settings = crate::inputs::settings(&given.words("experimental-features"));
+        settings.tarball_ttl = given.number("tarball-ttl").unwrap_or(settings.tarball_ttl);
+        settings.allow_dirty = given.is_on("allow-dirty").unwrap_or(settings.allow_dirty);
+        settings.warn_dirty = given.is_on("warn-dirty").unwrap_or(settings.warn_dirty);
+        settings.allow_dirty_locks = given.is_on("allow-dirty-locks").unwrap_or(settings.allow_dirty_locks);
+        settings.use_registries = given.is_on("use-registries").unwrap_or(settings.use_registries);
+        let registry = given.text("flake-registry").filter(|registry| !registry.is_empty());
+        settings.flake_registry = registry.map_or(settings.flake_registry, str::to_owned);
+        let tokens = given.words("access-tokens");
+        let tokens = tokens.iter().filter_map(|token| token.split_once('='));
+        settings.access_tokens.extend(tokens.map(|(host, token)| (host.to_owned(), token.to_owned())));
+        if quiet {
+            settings.warn = Arc::new(|_| ());
+        }
+        let store = Arc::clone(store);
+        let open = Box::new(move || match store.open() {
+            Ok(opened) => Ok(Arc::clone(&opened.store)),
+            Err(error) => Err(error.to_string()),
+        });
+        EvaluationInputs::new(settings, open, crate::progress::plain(), Cancellation::new())
     }
 
     fn lookup_path(&self) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -155,6 +155,7 @@ impl Run {
             }
         };
         let session = Session::with_messages(settings, self.store.clone(), Box::new(messages));
+        session.use_inputs(Arc::new(self.common.inputs(&self.store, quiet)));
         if self.common.verbosity >= TALKATIVE {
             eprintln!("evaluating file '«nix-internal»/derivation-internal.nix'");
         }

@@ -6,10 +6,12 @@ pub mod encoding;
 pub mod git;
 pub mod hash;
 pub mod ingest;
+pub mod input;
 pub mod nar;
 pub mod references;
 pub mod signature;
 pub mod store_path;
+pub mod time;
 pub mod tree;
 
 pub use content_address::{ContentAddress, ContentMethod};

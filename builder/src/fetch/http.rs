@@ -122,11 +122,11 @@ fn validator_of(headers: &HeaderMap) -> Option<String> {
     tag.or_else(|| text(headers, &LAST_MODIFIED)).map(str::to_owned)
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn agent(address: &str) -> Result<Agent, Failure> {
+pub(super) fn agent(address: &str) -> Result<Agent, Failure> {
     let secure = address.starts_with("https:");
     let scheme = if secure { "https" } else { "http" };
     // A redirection from http to https needs certificates too, so lack of them is only an error where they are sure to be needed.
@@ -179,7 +179,7 @@ impl Resolver for OwnResolver {
 }
 
 /// Runs `work`, which uses `agent`, and cuts its connections if the wish to stop comes meanwhile.
-fn interruptible(
+pub(super) fn interruptible(
     agent: &Agent,
     cancellation: &Cancellation,
     work: impl FnOnce() -> Result<(), Failure>,
@@ -205,7 +205,7 @@ fn interruptible(
 }
 
 /// Escapes what may not stand in an address, such as spaces and letters beyond ASCII.
-fn escape(address: &str) -> String {
+pub(super) fn escape(address: &str) -> String {
     let mut escaped = String::with_capacity(address.len());
     for byte in address.bytes() {
         match byte {
@@ -219,7 +219,7 @@ fn escape(address: &str) -> String {
 }
 
 /// What a failure before the body means.
-fn request_failure(error: ureq::Error) -> Failure {
+pub(super) fn request_failure(error: ureq::Error) -> Failure {
     use io::ErrorKind::{InvalidData, InvalidInput};
     match error {
         ureq::Error::HostNotFound => Failure::Unreachable("its host has no address".to_owned()),

@@ -3,6 +3,7 @@
 mod apt;
 mod builtin;
 mod dns;
+pub mod download;
 mod error;
 mod http;
 pub mod mirrors;

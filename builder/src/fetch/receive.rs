@@ -40,7 +40,7 @@ fn local(transfer: &Transfer<'_>, address: &str, partial: &mut Partial) -> Resul
 }
 
 /// The path of `file:///PATH`, `file://localhost/PATH` or `file:/PATH`.
-fn file_path(address: &str) -> Result<PathBuf, Failure> {
+pub(super) fn file_path(address: &str) -> Result<PathBuf, Failure> {
     let rest = address.strip_prefix("file:").unwrap_or(address);
     let path = match rest.strip_prefix("//") {
         Some(with_host) => with_host.strip_prefix("localhost").unwrap_or(with_host),

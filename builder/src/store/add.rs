@@ -151,8 +151,9 @@ impl Store {
         self.adopt(name, &copy, method, algorithm)
     }
 
-    /// Makes what was copied to `copy` a store path. Hashes the copy, since the original may have changed meanwhile.
-    fn adopt(
+    /// Makes what was put at `copy`, on the store's file system, a store path. Hashes the copy, since the original may have
+    /// changed meanwhile.
+    pub fn adopt(
         &self,
         name: &str,
         copy: &Path,

@@ -42,7 +42,13 @@ impl<'a> Extractor<'a> {
         Ok(())
     }
 
+    /// Notes when an entry was changed.
+    pub(super) fn changed(&mut self, modified: u64) {
+        self.summary.modified = self.summary.modified.max(modified);
+    }
+
     fn tar_entry<R: Read>(&mut self, archive: &mut Archive<R>, entry: &Entry) -> Result<(), Fault> {
+        self.changed(entry.modified);
         match &entry.kind {
             Kind::File(layout) => self.file(&entry.name, entry.executable, layout, archive),
             Kind::Folder => self.folder(&entry.name),

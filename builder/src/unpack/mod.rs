@@ -48,6 +48,8 @@ pub struct Summary {
     pub entries: u64,
     /// The sizes of all files.
     pub bytes: u64,
+    /// When the entry that was changed last was changed, in seconds since 1970.
+    pub modified: u64,
 }
 
 /// Unpacks `archive`, whose kind its first bytes tell, to `output`, which must not exist. `scratch` is an existing folder on the

@@ -9,6 +9,8 @@ pub(super) struct Attributes {
     pub path: Option<Vec<u8>>,
     pub link_path: Option<Vec<u8>>,
     pub size: Option<u64>,
+    /// In whole seconds since 1970.
+    pub modified: Option<u64>,
     pub sparse: Sparse,
 }
 
@@ -62,6 +64,8 @@ impl Attributes {
             b"path" => self.path = text(),
             b"linkpath" => self.link_path = text(),
             b"size" => self.size = number()?,
+            // Its fraction does not count, and neither does a time before 1970.
+            b"mtime" => self.modified = value.split(|byte| *byte == b'.').next().and_then(decimal),
             b"GNU.sparse.name" => sparse.name = text(),
             b"GNU.sparse.size" | b"GNU.sparse.realsize" => sparse.real_size = number()?,
             b"GNU.sparse.major" => {

@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub name: Vec<u8>,
     pub kind: Kind,
     pub executable: bool,
+    /// When it was changed, in seconds since 1970; 0 if that is not said.
+    pub modified: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -135,7 +137,8 @@ impl<R: Read> Archive<R> {
         };
         let name = attributes.sparse.name.clone().unwrap_or(name);
         let executable = number(&header[100..108])? & 0o100 != 0;
-        Ok(Entry { name, kind, executable })
+        let modified = attributes.modified.or_else(|| number(&header[136..148]).ok()).unwrap_or(0);
+        Ok(Entry { name, kind, executable, modified })
     }
 
     /// How a file is stored that is no sparse one of GNU's old kind.

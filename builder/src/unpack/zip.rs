@@ -38,6 +38,8 @@ struct Member {
     size: u64,
     /// As Unix's `st_mode`; none if the archive was made elsewhere.
     mode: Option<u32>,
+    /// In seconds since 1970.
+    modified: u64,
     offset: u64,
 }
 
@@ -58,6 +60,7 @@ pub(super) fn extract(file: &File, extractor: &mut Extractor<'_>) -> Result<(), 
 
 fn extract_member(file: &File, member: &Member, extractor: &mut Extractor<'_>) -> Result<(), Fault> {
     let name = &member.name;
+    extractor.changed(member.modified);
     if member.flags & 1 != 0 {
         return Err(Fault::refused(name, "an encrypted file"));
     }
@@ -189,7 +192,7 @@ fn read_member(fields: &mut Fields<'_>) -> Result<Member, Fault> {
     let made_by = fields.u16()?;
     fields.take(2)?;
     let (flags, method) = (fields.u16()?, fields.u16()?);
-    fields.take(4)?;
+    let (time, date) = (fields.u16()?, fields.u16()?);
     let crc = fields.u32()?;
     let (compressed, size) = (fields.u32()?, fields.u32()?);
     let (name_length, extra_length, comment_length) = (fields.u16()?, fields.u16()?, fields.u16()?);
@@ -206,7 +209,32 @@ fn read_member(fields: &mut Fields<'_>) -> Result<Member, Fault> {
     let compressed = widen(compressed)?;
     let offset = widen(offset)?;
     let mode = (made_by.to_be_bytes()[0] == UNIX).then_some(attributes >> 16);
-    Ok(Member { name, flags, method, crc, compressed, size, mode, offset })
+    let modified = unix_time_extra(extra).unwrap_or_else(|| dos_time(time, date));
+    Ok(Member { name, flags, method, crc, compressed, size, mode, modified, offset })
+}
+
+/// The time of the extra field that Info-ZIP writes ("UT"), in seconds since 1970.
+fn unix_time_extra(extra: &[u8]) -> Option<u64> {
+    let mut fields = Fields(extra);
+    while fields.0.len() >= 4 {
+        let (kind, length) = (fields.u16().ok()?, fields.u16().ok()?);
+        let value = fields.take(length.into()).ok()?;
+        if kind == 0x5455 && value.first().is_some_and(|flags| flags & 1 != 0) {
+            return Fields(&value[1..]).u32().ok().map(u64::from);
+        }
+    }
+    None
+}
+
+/// A date and time of MS-DOS, taken as UTC, in seconds since 1970.
+fn dos_time(time: u16, date: u16) -> u64 {
+    let (year, month, day) = (1980 + i64::from(date >> 9), i64::from(date >> 5 & 15), i64::from(date & 31));
+    let (hour, minute, second) = (u64::from(time >> 11), u64::from(time >> 5 & 63), u64::from(time & 31) * 2);
+    // Days of the proleptic Gregorian calendar, counted from a March.
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468;
+    u64::try_from(days).unwrap_or(0) * 86_400 + hour * 3600 + minute * 60 + second
 }
 
 /// The extra field with the sizes and offset that do not fit in 32 bits; empty if there is none.

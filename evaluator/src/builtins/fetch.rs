@@ -1,4 +1,4 @@
-//! Fetching during evaluation. So far only what the store already has: the rest says that it is not supported yet.
+//! Fetching files and archives: `fetchurl` and `fetchTarball`.
 
 use bstr::ByteSlice;
 use zeval_model::{
@@ -6,11 +6,11 @@ use zeval_model::{
     store_path::{References, check_name, content_path},
 };
 
-use super::{Builtin, files::store_path_value, strings::experimental};
+use super::{Builtin, fetch_tree::check_address, files::store_path_value};
 use crate::{
     eval::{
         Evaluator,
-        error::{ErrorKind, EvalError, Failure, Result},
+        error::{ErrorKind, EvalError, Result},
     },
     position::PosId,
     value::{Value, View},
@@ -19,24 +19,7 @@ use crate::{
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("fetchurl", 1, 1, |evaluator, args, pos| fetch(evaluator, args[0], pos, &FETCHURL)),
     Builtin::new("fetchTarball", 1, 1, |evaluator, args, pos| fetch(evaluator, args[0], pos, &FETCH_TARBALL)),
-    Builtin::new("fetchGit", 1, 0, |_, _, pos| Err(unsupported("fetchGit", pos))),
-    Builtin::new("fetchMercurial", 1, 0, |_, _, pos| Err(unsupported("fetchMercurial", pos))),
-    Builtin::new("fetchTree", 1, 0, |_, _, pos| Err(unsupported("fetchTree", pos))),
-    Builtin::new("getFlake", 1, 0, |evaluator, _, pos| flakes(evaluator, "getFlake", pos)),
-    Builtin::new("parseFlakeRef", 1, 0, |evaluator, _, pos| flakes(evaluator, "parseFlakeRef", pos)),
-    Builtin::new("flakeRefToString", 1, 0, |evaluator, _, pos| flakes(evaluator, "flakeRefToString", pos)),
 ];
-
-fn unsupported(name: &str, pos: PosId) -> Failure {
-    EvalError::eval(pos, format!("'builtins.{name}' is not supported yet"))
-}
-
-fn flakes(evaluator: &mut Evaluator, name: &str, pos: PosId) -> Result<Value> {
-    match evaluator.session.settings.has_feature("flakes") {
-        true => Err(unsupported(name, pos)),
-        false => Err(experimental("flakes", pos)),
-    }
-}
 
 /// What `fetchurl` and `fetchTarball` differ in.
 struct Kind {
@@ -60,26 +43,42 @@ struct Request {
     is_set: bool,
 }
 
+/// The exit status for a file that has another hash than was said.
+const WRONG_HASH: i32 = 102;
+
 fn fetch(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kind) -> Result<Value> {
     let request = request(evaluator, argument, pos, kind)?;
+    check_address(evaluator, &request.url, pos)?;
     let name = store_name(&request, kind, pos)?;
     if evaluator.session.settings.pure && request.hash.is_none() {
         let message = format!("in pure evaluation mode, '{}' requires a 'sha256' argument", kind.builtin);
         return Err(EvalError::new(ErrorKind::Restricted, pos, message));
     }
+    let session = evaluator.session.clone();
     if let Some(hash) = &request.hash {
         let path = content_path(kind.method, hash, &name, &References::none())
             .map_err(|error| EvalError::eval(pos, error.to_string()))?;
-        if evaluator.session.store.is_valid(&path) {
+        if session.store.is_valid(&path) {
             return Ok(store_path_value(evaluator, path));
         }
     }
-    let message = format!(
-        "cannot fetch '{}': '{}' during evaluation is not supported yet, unless its 'sha256' is given and the store \
-         has the result",
-        request.url, kind.builtin
-    );
-    Err(EvalError::new(ErrorKind::World, pos, message))
+    let unpack = kind.method == ContentMethod::Nar;
+    let fetched =
+        session.inputs().fetch_file(&request.url, &name, unpack).map_err(|failure| failure.at(pos))?;
+    match request.hash {
+        Some(expected) if expected != fetched.hash => {
+            let message = format!(
+                "hash mismatch in file downloaded from '{}':\n  specified: {}\n  got:       {}",
+                request.url,
+                expected.to_prefixed_nix32(),
+                fetched.hash.to_prefixed_nix32()
+            );
+            let mut error = EvalError::new(ErrorKind::World, pos, message);
+            error.status = WRONG_HASH;
+            Err(error)
+        }
+        _ => Ok(store_path_value(evaluator, fetched.store_path)),
+    }
 }
 
 fn request(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kind) -> Result<Request> {
@@ -134,16 +133,16 @@ fn store_name(request: &Request, kind: &Kind, pos: PosId) -> Result<String> {
     check_name(name).map_err(|error| {
         let builtin = kind.builtin;
         let remedy = if request.name.is_some() {
-            format!("Please change the value for the 'name' attribute passed to '{builtin}'")
+            format!("Please change the value for the 'name' attribute passed to '{builtin}',")
         } else if request.is_set {
-            format!("Please add a valid 'name' attribute to the argument for '{builtin}'")
+            format!("Please add a valid 'name' attribute to the argument for '{builtin}',")
         } else {
             format!(
-                "Please use an attribute set with 'url' and 'name' attributes in the argument for '{builtin}'"
+                "Please pass an attribute set with 'url' and 'name' attributes to '{builtin}', "
             )
         };
         let message = format!(
-            "invalid store path name when fetching URL '{}': {error}. {remedy}, so that it can create a valid store path.",
+            "invalid store path name when fetching URL '{}': {error}. {remedy} so that it can create a valid store path.",
             request.url
         );
         EvalError::eval(pos, message)

@@ -6,7 +6,9 @@ mod context;
 mod control;
 mod derivation;
 mod fetch;
+mod fetch_tree;
 mod files;
+mod flake;
 mod json;
 mod lists;
 mod numbers;
@@ -19,6 +21,8 @@ mod xml;
 
 pub(crate) use derivation::INTERNAL_NAME as DERIVATION_FILE;
 use rustc_hash::FxHashMap;
+
+pub(crate) use fetch_tree::tree_value;
 
 use crate::{
     eval::{Evaluator, error::Result},
@@ -63,7 +67,7 @@ pub struct BuiltinId(pub(crate) u16);
 
 const GROUP_BITS: u16 = 6;
 
-static GROUPS: [&[Builtin]; 16] = [
+static GROUPS: [&[Builtin]; 18] = [
     types::BUILTINS,
     numbers::BUILTINS,
     lists::BUILTINS,
@@ -79,6 +83,8 @@ static GROUPS: [&[Builtin]; 16] = [
     toml::BUILTINS,
     xml::BUILTINS,
     fetch::BUILTINS,
+    fetch_tree::BUILTINS,
+    flake::BUILTINS,
     derivation::BUILTINS,
 ];
 
@@ -97,6 +103,12 @@ fn all() -> impl Iterator<Item = (BuiltinId, &'static Builtin)> {
             .enumerate()
             .map(move |(index, builtin)| (BuiltinId((group as u16) << GROUP_BITS | index as u16), builtin))
     })
+}
+
+/// A builtin that no expression can name.
+pub(crate) fn internal_builtin(name: &str) -> Value {
+    let found = all().find(|(_, builtin)| builtin.name == name);
+    found.map_or(Value::NULL, |(id, _)| Value::builtin(id))
 }
 
 /// Builtins that are in scope without `builtins.`; the others have a name with two underscores there.
@@ -181,6 +193,7 @@ impl Globals {
 fn is_enabled(builtin: &Builtin, settings: &Settings) -> bool {
     match builtin.name {
         "outputOf" => settings.has_feature("dynamic-derivations"),
+        "fetchFinalTree" => false,
         "fetchTree" => settings.has_feature("fetch-tree") || settings.has_feature("flakes"),
         _ => true,
     }

@@ -1,0 +1,275 @@
+//! Fetching trees: `fetchTree`, `fetchGit`, `fetchMercurial`, and what calls of flakes fetch with.
+
+use bstr::ByteSlice;
+use zeval_model::input::{Attr, Attrs};
+
+use super::{Builtin, files::store_path_value, strings::experimental};
+use crate::{
+    eval::{
+        Evaluator,
+        coerce::Coercion,
+        error::{ErrorKind, EvalError, Failure, Result},
+        expect::show_type,
+    },
+    inputs::{Tree, Wanted},
+    position::PosId,
+    symbol::Symbol,
+    value::{Value, View},
+};
+
+pub(super) const BUILTINS: &[Builtin] = &[
+    Builtin::new("fetchTree", 1, 1, |evaluator, args, pos| fetch_tree(evaluator, args[0], pos, &FETCH_TREE)),
+    Builtin::new("fetchGit", 1, 1, |evaluator, args, pos| fetch_tree(evaluator, args[0], pos, &FETCH_GIT)),
+    Builtin::new("fetchFinalTree", 1, 1, |evaluator, args, pos| {
+        fetch_tree(evaluator, args[0], pos, &FETCH_FINAL_TREE)
+    }),
+    Builtin::new("fetchMercurial", 1, 1, fetch_mercurial),
+];
+
+/// What the builtins of this file differ in.
+struct Kind {
+    name: &'static str,
+    is_git: bool,
+    is_final: bool,
+}
+
+const FETCH_TREE: Kind = Kind { name: "fetchTree", is_git: false, is_final: false };
+const FETCH_GIT: Kind = Kind { name: "fetchGit", is_git: true, is_final: false };
+/// What a lock file pins: every attribute is known already.
+const FETCH_FINAL_TREE: Kind = Kind { name: "fetchTree", is_git: false, is_final: true };
+
+fn fetch_tree(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kind) -> Result<Value> {
+    let value = evaluator.force_at(argument, pos)?;
+    let wanted = match value.view() {
+        View::Attrs(_) => Wanted::Attrs(tree_attrs(evaluator, value, pos, kind)?),
+        _ => tree_address(evaluator, value, pos, kind)?,
+    };
+    let session = evaluator.session.clone();
+    let pure = session.settings.pure;
+    let inputs = session.inputs();
+    let tree =
+        inputs.fetch_tree(wanted, kind.name, pure, kind.is_final).map_err(|failure| failure.at(pos))?;
+    Ok(tree_value(evaluator, &tree, kind.is_git, false))
+}
+
+fn text(evaluator: &mut Evaluator, value: Value, pos: PosId, doing: &str) -> Result<String> {
+    let coercion = Coercion { canonical: false, ..Coercion::APPENDED };
+    let text = evaluator.coerce(value, coercion, &mut None, pos, doing)?;
+    Ok(text.to_str_lossy().into_owned())
+}
+
+fn tree_attrs(evaluator: &mut Evaluator, value: Value, pos: PosId, kind: &Kind) -> Result<Attrs> {
+    let session = evaluator.session.clone();
+    let set = evaluator.expect_attrs(value, pos, "")?;
+    let mut attrs = Attrs::new();
+    let scheme = match set.get(Symbol::intern(b"type")) {
+        Some(_) if kind.is_git => return Err(EvalError::eval(pos, "unexpected argument 'type'")),
+        Some(given) => {
+            let at = set.position(Symbol::intern(b"type")).unwrap_or_default();
+            let doing = format!("while evaluating the `type` argument passed to '{}'", kind.name);
+            evaluator.expect_plain_string(given, at, &doing)?.to_str_lossy().into_owned()
+        }
+        None if kind.is_git => "git".to_owned(),
+        None => {
+            let message = format!("argument 'type' is missing in call to '{}'", kind.name);
+            return Err(EvalError::eval(pos, message));
+        }
+    };
+    let is_git_type = scheme == "git";
+    attrs.insert("type".to_owned(), Attr::String(scheme));
+    for (name, slot) in set.flatten(&mut evaluator.heap).sorted() {
+        let at = set.position(name).unwrap_or_default();
+        let name = name.text().to_str_lossy().into_owned();
+        if name == "type" {
+            continue;
+        }
+        let value = evaluator.force_slot_at(slot, at)?;
+        let attr = match value.view() {
+            View::Path(_) | View::String(_) => {
+                let text = text(evaluator, value, at, "")?;
+                Attr::String(match kind.is_git && name == "url" {
+                    true => session.inputs().git_address(&text).map_err(|failure| failure.at(pos))?,
+                    false => text,
+                })
+            }
+            View::Bool(value) => Attr::Bool(value),
+            View::Int(number) => Attr::Int(u64::try_from(number).map_err(|_| {
+                let kind = kind.name;
+                EvalError::eval(pos, format!("negative value given for '{kind}' argument '{name}': {number}"))
+            })?),
+            _ if name == "publicKeys" => {
+                if !session.settings.has_feature("verified-fetches") {
+                    return Err(experimental("verified-fetches", pos));
+                }
+                Attr::String(evaluator.to_json(value, true)?.to_str_lossy().into_owned())
+            }
+            _ => {
+                let message = format!(
+                    "argument '{name}' to '{}' is {} while a string, Boolean or integer is expected",
+                    kind.name,
+                    show_type(value)
+                );
+                return Err(EvalError::wrong_type(PosId::NONE, message));
+            }
+        };
+        attrs.insert(name, attr);
+    }
+    if kind.is_git
+        && !attrs.contains_key("exportIgnore")
+        && attrs.get("submodules") != Some(&Attr::Bool(true))
+    {
+        attrs.insert("exportIgnore".to_owned(), Attr::Bool(true));
+    }
+    if is_git_type && !kind.is_git && !attrs.contains_key("shallow") {
+        attrs.insert("shallow".to_owned(), Attr::Bool(true));
+    }
+    if !kind.is_git && attrs.contains_key("name") {
+        let message = format!("argument 'name' isn’t supported in call to '{}'", kind.name);
+        return Err(EvalError::eval(pos, message));
+    }
+    Ok(attrs)
+}
+
+fn tree_address(evaluator: &mut Evaluator, value: Value, pos: PosId, kind: &Kind) -> Result<Wanted> {
+    let doing = format!("while evaluating the first argument passed to '{}'", kind.name);
+    let text = text(evaluator, value, pos, &doing)?;
+    let session = evaluator.session.clone();
+    if kind.is_git {
+        let address = session.inputs().git_address(&text).map_err(|failure| failure.at(pos))?;
+        return Ok(Wanted::Attrs(Attrs::from([
+            ("type".to_owned(), "git".into()),
+            ("url".to_owned(), address.into()),
+            ("exportIgnore".to_owned(), Attr::Bool(true)),
+        ])));
+    }
+    if !session.settings.has_feature("flakes") {
+        let kind = kind.name;
+        let message =
+            format!("passing a string argument to '{kind}' requires the 'flakes' experimental feature");
+        return Err(EvalError::eval(pos, message));
+    }
+    Ok(Wanted::Address(text))
+}
+
+/// The set that describes a source. Where there is no revision, `zero_revision` tells one of zeros; `is_changed` tells none
+/// in any case.
+pub(crate) fn tree_value(
+    evaluator: &mut Evaluator,
+    tree: &Tree,
+    zero_revision: bool,
+    is_changed: bool,
+) -> Value {
+    const ZERO: &str = "0000000000000000000000000000000000000000";
+    let mut entries: Vec<(Symbol, Value)> = Vec::new();
+    let mut add = |name: &str, value: Value| entries.push((Symbol::intern(name.as_bytes()), value));
+    add("outPath", store_path_value(evaluator, tree.store_path.clone()));
+    if let Some(hash) = &tree.nar_hash {
+        add("narHash", evaluator.heap.string(hash.as_bytes()));
+    }
+    if let Some(submodules) = tree.submodules {
+        add("submodules", Value::bool(submodules));
+    }
+    if !is_changed {
+        let revision = tree.revision.as_deref().or(zero_revision.then_some(ZERO));
+        if let Some(revision) = revision {
+            add("rev", evaluator.heap.string(revision.as_bytes()));
+            add("shortRev", evaluator.heap.string(&revision.as_bytes()[..7]));
+        }
+        let count = tree.revision_count.or((zero_revision).then_some(0));
+        if let Some(count) = count {
+            add("revCount", evaluator.heap.int(count as i64));
+        }
+    }
+    if let Some((revision, short)) = &tree.dirty_revision {
+        add("dirtyRev", evaluator.heap.string(revision.as_bytes()));
+        add("dirtyShortRev", evaluator.heap.string(short.as_bytes()));
+    }
+    if let Some(time) = tree.last_modified {
+        add("lastModified", evaluator.heap.int(time as i64));
+        add("lastModifiedDate", evaluator.heap.string(zeval_model::time::compact(time).as_bytes()));
+    }
+    evaluator.attrs_from(&mut entries)
+}
+
+fn fetch_mercurial(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let value = evaluator.force_at(args[0], pos)?;
+    let mut attrs = Attrs::from([("type".to_owned(), "hg".into()), ("name".to_owned(), "source".into())]);
+    let mut url = String::new();
+    if let View::Attrs(set) = value.view() {
+        for (name, slot) in set.flatten(&mut evaluator.heap).sorted() {
+            let at = set.position(name).unwrap_or_default();
+            let doing = |name: &str| {
+                format!("while evaluating the `{name}` attribute passed to builtins.fetchMercurial")
+            };
+            match name.text().as_bytes() {
+                b"url" => url = text(evaluator, slot.get(), at, &doing("url"))?,
+                b"rev" => {
+                    // A revision, or the name of a branch or tag.
+                    let given = evaluator.expect_plain_string(slot.get(), at, &doing("rev"))?;
+                    let is_revision = given.len() == 40 && given.iter().all(u8::is_ascii_hexdigit);
+                    let name = if is_revision { "rev" } else { "ref" };
+                    attrs.insert(name.to_owned(), given.to_str_lossy().into_owned().into());
+                }
+                b"name" => {
+                    let given = evaluator.expect_plain_string(slot.get(), at, &doing("name"))?;
+                    attrs.insert("name".to_owned(), given.to_str_lossy().into_owned().into());
+                }
+                other => {
+                    let message = format!("unsupported argument '{}' to 'fetchMercurial'", other.as_bstr());
+                    return Err(EvalError::eval(at, message));
+                }
+            }
+        }
+        if url.is_empty() {
+            return Err(EvalError::eval(pos, "'url' argument required"));
+        }
+    } else {
+        let doing = "while evaluating the first argument passed to builtins.fetchMercurial";
+        url = text(evaluator, value, pos, doing)?;
+    }
+    let session = evaluator.session.clone();
+    check_address(evaluator, &url, pos)?;
+    if session.settings.pure && !attrs.contains_key("rev") {
+        return Err(impure("in pure evaluation mode, 'fetchMercurial' requires a Mercurial revision"));
+    }
+    let address = if url.contains("://") { url } else { format!("file://{url}") };
+    attrs.insert("url".to_owned(), address.into());
+    let tree = session
+        .inputs()
+        .fetch_tree(Wanted::Attrs(attrs), "fetchMercurial", false, false)
+        .map_err(|failure| failure.at(pos))?;
+    Ok(mercurial_value(evaluator, &tree))
+}
+
+fn impure(message: &str) -> Failure {
+    EvalError::new(ErrorKind::Restricted, PosId::NONE, message)
+}
+
+fn mercurial_value(evaluator: &mut Evaluator, tree: &Tree) -> Value {
+    const ZERO: &str = "0000000000000000000000000000000000000000";
+    let revision = tree.revision.as_deref().unwrap_or(ZERO);
+    let mut entries = vec![
+        (Symbol::intern(b"outPath"), store_path_value(evaluator, tree.store_path.clone())),
+        (Symbol::intern(b"rev"), evaluator.heap.string(revision.as_bytes())),
+        (Symbol::intern(b"shortRev"), evaluator.heap.string(&revision.as_bytes()[..12])),
+    ];
+    if let Some(branch) = &tree.branch {
+        entries.push((Symbol::intern(b"branch"), evaluator.heap.string(branch.as_bytes())));
+    }
+    if let Some(count) = tree.revision_count {
+        entries.push((Symbol::intern(b"revCount"), evaluator.heap.int(count as i64)));
+    }
+    evaluator.attrs_from(&mut entries)
+}
+
+/// Forbids addresses that restricted evaluation forbids.
+pub(super) fn check_address(evaluator: &Evaluator, address: &str, pos: PosId) -> Result<()> {
+    if !evaluator.session.settings.restricted {
+        return Ok(());
+    }
+    if let Some(path) = address.strip_prefix("file://").or(address.starts_with('/').then_some(address)) {
+        return evaluator.session.check_access(path.as_bytes(), pos);
+    }
+    let message = format!("access to URI '{address}' is forbidden in restricted mode");
+    Err(EvalError::new(ErrorKind::Restricted, pos, message))
+}
