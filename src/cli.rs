@@ -67,6 +67,8 @@ pub enum Command {
     Log(Log),
     /// List, check, add and update the pins of sources
     Pin(Pin),
+    /// Evaluate expressions as they are typed
+    Repl(Repl),
     /// Compare built outputs with the hashes recorded beside an expression
     Verify(Verify),
 }
@@ -83,6 +85,15 @@ pub struct Source {
     /// Take this attribute of it (a path like a.b; may be given several times)
     #[arg(long = "attr", short = 'A', value_name = "PATH")]
     pub attributes: Vec<String>,
+    #[command(flatten)]
+    pub given: Given,
+    #[command(flatten)]
+    pub language: Language,
+}
+
+/// The arguments that functions are called with.
+#[derive(Args, Clone, Default)]
+pub struct Given {
     /// Give an argument of the function an expression as its value
     #[arg(long = "arg", num_args = 2, value_names = ["NAME", "EXPR"], action = clap::ArgAction::Append)]
     pub arg: Vec<OsString>,
@@ -93,8 +104,6 @@ pub struct Source {
     #[arg(long = "argfile", alias = "arg-from-file", num_args = 2, value_names = ["NAME", "FILE"],
         action = clap::ArgAction::Append)]
     pub argfile: Vec<OsString>,
-    #[command(flatten)]
-    pub language: Language,
 }
 
 /// How to evaluate.
@@ -256,6 +265,21 @@ pub enum PinCommand {
         /// The version [default: the same]
         version: Option<String>,
     },
+}
+
+/// `zeval repl`
+#[derive(Args)]
+pub struct Repl {
+    /// Files and folders to load first: the attributes of their sets become variables
+    #[arg(value_name = "FILE")]
+    pub files: Vec<OsString>,
+    /// Load the attributes of this expression's set, too
+    #[arg(long, short = 'E', value_name = "TEXT")]
+    pub expr: Vec<String>,
+    #[command(flatten)]
+    pub given: Given,
+    #[command(flatten)]
+    pub language: Language,
 }
 
 /// `zeval verify`

@@ -25,7 +25,10 @@ pub enum Failed {
 
 impl From<Box<EvalError>> for Failed {
     fn from(error: Box<EvalError>) -> Failed {
-        Failed::Evaluation(error)
+        match error.kind {
+            ErrorKind::Interrupted => Failed::Cancelled,
+            _ => Failed::Evaluation(error),
+        }
     }
 }
 
@@ -188,9 +191,12 @@ fn label(kind: ErrorKind) -> &'static str {
         ErrorKind::InfiniteRecursion => "needs its own value",
         ErrorKind::StackOverflow => "calls nest too deeply here",
         ErrorKind::Syntax => "not expected here",
-        ErrorKind::Type | ErrorKind::Restricted | ErrorKind::Usage | ErrorKind::World | ErrorKind::Eval => {
-            "here"
-        }
+        ErrorKind::Type
+        | ErrorKind::Restricted
+        | ErrorKind::Usage
+        | ErrorKind::World
+        | ErrorKind::Interrupted
+        | ErrorKind::Eval => "here",
     }
 }
 
@@ -209,6 +215,7 @@ fn code(kind: ErrorKind) -> &'static str {
         ErrorKind::Restricted => "eval::restricted",
         ErrorKind::Usage => "eval::word",
         ErrorKind::World => "world",
+        ErrorKind::Interrupted => "interrupted",
         ErrorKind::Eval => "eval",
     }
 }

@@ -8,6 +8,7 @@ mod evaluation;
 mod inputs;
 mod nix;
 mod progress;
+mod repl;
 mod store;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};

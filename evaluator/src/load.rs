@@ -19,7 +19,10 @@ use crate::{
     },
     position::{Origin, PosId, Source},
     symbol::Symbol,
-    syntax::{self, ParseOptions, error::SyntaxErrorKind},
+    syntax::{
+        self, ParseOptions,
+        error::{SyntaxError, SyntaxErrorKind},
+    },
     value::{Env, Value},
 };
 
@@ -130,12 +133,7 @@ impl Evaluator {
     ) -> Result<Value> {
         let source = Source::register(origin, text).ok_or_else(too_much_text)?;
         let code = self.compile(&source, base, scope)?;
-        let env = self.heap.env(None, code.size as usize);
-        for (index, (_, value)) in scope.bindings.iter().enumerate() {
-            env.slot(index as u32).set(*value);
-        }
-        let env: &'static Env = env;
-        self.eval(code.root, env)
+        self.run(&code, scope)
     }
 
     /// The value of a file that consists of a set, written out; `None` for any other expression.
@@ -179,6 +177,41 @@ impl Evaluator {
         lower::lower(&tree, &context, &mut self.heap).map_err(lower_failure)?;
         let base = syntax::print::PathBase { folder: base, home: home.unwrap_or(b"~").as_bstr() };
         Ok(syntax::print::expression(&tree, base))
+    }
+
+    /// The set of some definitions (`a = 1; inherit b;`), as the repl takes them: each sees the scope, not the others.
+    pub fn evaluate_definitions(&mut self, text: Vec<u8>, base: &BStr, scope: Scope<'_>) -> Result<Value> {
+        let source = Source::register(Origin::String, text).ok_or_else(too_much_text)?;
+        let session = self.session.clone();
+        let names: Vec<Symbol> = scope.bindings.iter().map(|(name, _)| *name).collect();
+        let home = session.settings.home.as_ref().map(|home| home.as_os_str().as_bytes());
+        let context = lower::Context {
+            source: &source,
+            base,
+            home: home.map(|home| home.as_bstr()),
+            globals: &session.globals,
+            scope: &names,
+        };
+        let arena = Bump::new();
+        let tree = syntax::parse_definitions(&source.text, &arena, &self.parse_options())
+            .map_err(|error| syntax_failure(&source, error))?;
+        let code = lower::lower(&tree, &context, &mut self.heap).map_err(lower_failure)?;
+        self.run(&code, scope)
+    }
+
+    /// Forgets the values of files, so that importing one reads it anew.
+    pub fn forget_files(&mut self) {
+        let mut imports = self.session.imports.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        imports.clear();
+    }
+
+    fn run(&mut self, code: &lower::Code, scope: Scope<'_>) -> Result<Value> {
+        let env = self.heap.env(None, code.size as usize);
+        for (index, (_, value)) in scope.bindings.iter().enumerate() {
+            env.slot(index as u32).set(*value);
+        }
+        let env: &'static Env = env;
+        self.eval(code.root, env)
     }
 
     /// The code of a source: from the cache if it was compiled before.
@@ -229,22 +262,29 @@ impl Evaluator {
     }
 
     fn parse<'a>(&self, arena: &'a Bump, source: &'a Source) -> Result<syntax::ast::Ast<'a>> {
-        let settings = &self.session.settings;
-        let options = ParseOptions {
-            pipe_operators: settings.has_feature("pipe-operators"),
-            pure: settings.pure,
-            literals: settings.lints.any(),
-        };
-        let tree = syntax::parse(&source.text, arena, &options).map_err(|error| {
-            let mut message = String::from_utf8_lossy(&error.message()).into_owned();
-            if let SyntaxErrorKind::DuplicateAttribute { first, .. } = error.kind {
-                message = format!("{message} at {}", crate::print::position(source.at(first)));
-            }
-            EvalError::new(ErrorKind::Syntax, source.at(error.pos), message)
-        })?;
+        let tree = syntax::parse(&source.text, arena, &self.parse_options())
+            .map_err(|error| syntax_failure(source, error))?;
         self.session.lint(&tree, source)?;
         Ok(tree)
     }
+
+    /// What of the language is on.
+    pub fn parse_options(&self) -> ParseOptions {
+        let settings = &self.session.settings;
+        ParseOptions {
+            pipe_operators: settings.has_feature("pipe-operators"),
+            pure: settings.pure,
+            literals: settings.lints.any(),
+        }
+    }
+}
+
+fn syntax_failure(source: &Source, error: SyntaxError) -> Failure {
+    let mut message = String::from_utf8_lossy(&error.message()).into_owned();
+    if let SyntaxErrorKind::DuplicateAttribute { first, .. } = error.kind {
+        message = format!("{message} at {}", crate::print::position(source.at(first)));
+    }
+    EvalError::new(ErrorKind::Syntax, source.at(error.pos), message)
 }
 
 fn too_much_text() -> Failure {

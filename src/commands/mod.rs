@@ -5,7 +5,7 @@ mod eval;
 mod instantiate;
 mod log;
 mod pin;
-mod targets;
+pub mod targets;
 mod verify;
 
 use std::{process::ExitCode, sync::Arc};
@@ -19,6 +19,7 @@ use zeval_builder::{
     schedule::RealiseError,
     store::Store,
 };
+use zeval_evaluator::{EvalError, Evaluator, eval::INTERRUPT};
 
 use crate::{
     cli::{BuildFlags, Cli, Command, ErrorFormat, Global},
@@ -37,7 +38,7 @@ pub struct Context {
     pub cancellation: Cancellation,
 }
 
-type Result<T> = std::result::Result<T, Failed>;
+pub type Result<T> = std::result::Result<T, Failed>;
 
 /// Parses the command line and does what it says.
 pub fn run() -> ExitCode {
@@ -62,11 +63,20 @@ pub fn run() -> ExitCode {
         Command::Instantiate(arguments) => instantiate::run(&context, &arguments),
         Command::Log(arguments) => log::run(&context, &arguments),
         Command::Pin(arguments) => pin::run(&context, &arguments),
+        Command::Repl(arguments) => crate::repl::run(&context, &arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => context.tell(&failed),
+    }
+}
+
+/// Lets a signal end what an evaluator does.
+pub fn interrupt_on_signals(evaluator: &Evaluator) {
+    let limit = evaluator.interrupter();
+    if let Err(error) = signal_hook::flag::register_usize(signal_hook::consts::SIGINT, limit, INTERRUPT) {
+        eprintln!("warning: signals cannot be handled: {error}");
     }
 }
 
@@ -95,15 +105,19 @@ impl Context {
         Arc::new(EvaluationInputs::new(settings, open, view, cancellation))
     }
 
+    /// An error in an expression as the user wants to see it.
+    pub fn shown(&self, error: &EvalError, show_trace: bool) -> String {
+        match self.global.error_format {
+            ErrorFormat::Human => report(error, show_trace),
+            ErrorFormat::Json => crate::diagnostic::json(error),
+            ErrorFormat::Nix => crate::nix::render_error(error, show_trace),
+        }
+    }
+
     fn tell(&self, failed: &Failed) -> ExitCode {
         match failed {
             Failed::Evaluation(error) => {
-                let text = match self.global.error_format {
-                    ErrorFormat::Human => report(error, self.global.show_trace),
-                    ErrorFormat::Json => crate::diagnostic::json(error),
-                    ErrorFormat::Nix => crate::nix::render_error(error, self.global.show_trace),
-                };
-                eprint!("{text}");
+                eprint!("{}", self.shown(error, self.global.show_trace));
                 ExitCode::from(error.status as u8)
             }
             Failed::Build { text, status } => {

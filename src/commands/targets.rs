@@ -10,7 +10,7 @@ use zeval_model::StorePath;
 
 use super::{Context, Result};
 use crate::{
-    cli::{ErrorFormat, Language, Source},
+    cli::{ErrorFormat, Given, Language, Source},
     derivations::{self, Unsuitable},
     diagnostic::Failed,
     evaluation::{self, Argument, ArgumentValue, Input},
@@ -40,8 +40,11 @@ impl Source {
             (None, None) => Input::File(OsString::from(".")),
         }
     }
+}
 
-    fn arguments(&self) -> Vec<Argument> {
+impl Given {
+    /// The arguments, in any order.
+    pub fn arguments(&self) -> Vec<Argument> {
         let pairs = |flags: &[OsString], make: fn(Vec<u8>) -> ArgumentValue| -> Vec<Argument> {
             let pair = |pair: &[OsString]| Argument {
                 name: evaluation::bytes(&pair[0]),
@@ -113,8 +116,9 @@ impl Context {
         session.use_inputs(inputs);
         let results = with_large_stack(|| {
             let mut evaluator = Evaluator::new(session);
+            super::interrupt_on_signals(&evaluator);
             let root = evaluation::evaluate(&mut evaluator, &source.input())?;
-            let given = evaluation::arguments(&mut evaluator, &source.arguments())?;
+            let given = evaluation::arguments(&mut evaluator, &source.given.arguments())?;
             let whole = [String::new()];
             let paths = if source.attributes.is_empty() { &whole[..] } else { &source.attributes };
             let mut results = Vec::with_capacity(paths.len());

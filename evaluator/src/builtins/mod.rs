@@ -5,6 +5,7 @@ mod closure;
 mod context;
 mod control;
 mod derivation;
+pub mod docs;
 mod fetch;
 mod fetch_tree;
 mod files;

@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Usage,
     /// The store, the file system or a build failed.
     World,
+    /// The user wanted it to end.
+    Interrupted,
     /// Anything else.
     Eval,
 }

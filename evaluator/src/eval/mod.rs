@@ -10,7 +10,10 @@ pub mod operators;
 pub mod select;
 pub mod strings;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use error::{ErrorKind, EvalError, Failure, Result, Traced};
 
@@ -33,8 +36,10 @@ pub struct Evaluator {
     /// Function calls under way.
     depth: u32,
     max_depth: u32,
-    /// The address below which the native stack must not grow.
-    stack_limit: usize,
+    /// The address below which the native stack must not grow; [`INTERRUPT`] makes the next check fail.
+    stack_limit: Arc<AtomicUsize>,
+    /// What `stack_limit` is as a rule.
+    stack_end: usize,
     /// Whether calls of functions leave a trace in errors.
     pub(crate) trace_calls: bool,
     /// Who needs the thunk that was entered last.
@@ -66,6 +71,9 @@ const STACK_RESERVE: usize = 1 << 20;
 /// How many frames an error may have that a thunk remembers: each frame's thunk keeps a copy.
 const REMEMBERED_TRACES: usize = 32;
 
+/// What ends an evaluation: see [`Evaluator::interrupter`].
+pub const INTERRUPT: usize = usize::MAX;
+
 /// The address of the current stack frame, about.
 #[inline(always)]
 fn stack_address() -> usize {
@@ -84,12 +92,14 @@ pub fn with_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Re
 impl Evaluator {
     /// A thread of evaluation; to be made on the thread that uses it, which [`with_large_stack`] made.
     pub fn new(session: Arc<Session>) -> Evaluator {
+        let stack_end = stack_address().saturating_sub(STACK_SIZE - STACK_RESERVE);
         Evaluator {
             heap: Heap::new(),
             arena: bumpalo::Bump::new(),
             depth: 0,
             max_depth: session.settings.max_call_depth,
-            stack_limit: stack_address().saturating_sub(STACK_SIZE - STACK_RESERVE),
+            stack_limit: Arc::new(AtomicUsize::new(stack_end)),
+            stack_end,
             trace_calls: session.settings.show_trace,
             session,
             forced_at: PosId::NONE,
@@ -260,10 +270,34 @@ impl Evaluator {
     /// An error rather than a crash when the native stack is nearly used up.
     #[inline(always)]
     pub(crate) fn check_stack(&self, pos: PosId) -> Result<()> {
-        if stack_address() < self.stack_limit {
-            return Err(stack_overflow(pos));
+        if stack_address() < self.stack_limit.load(Ordering::Relaxed) {
+            return Err(self.stopped(pos));
         }
         Ok(())
+    }
+
+    /// Why the check of the stack failed: there is none left, or someone asked to stop.
+    #[cold]
+    fn stopped(&self, pos: PosId) -> Failure {
+        if self.stack_limit.swap(self.stack_end, Ordering::Relaxed) == INTERRUPT {
+            return EvalError::new(ErrorKind::Interrupted, PosId::NONE, "interrupted by the user");
+        }
+        stack_overflow(pos)
+    }
+
+    /// Changes whether errors tell of every call on the way.
+    pub fn set_show_trace(&mut self, show_trace: bool) {
+        self.trace_calls = show_trace;
+    }
+
+    /// Where another thread or a signal handler stores [`INTERRUPT`] to have the evaluation under way fail.
+    pub fn interrupter(&self) -> Arc<AtomicUsize> {
+        self.stack_limit.clone()
+    }
+
+    /// Forgets an interruption that came too late.
+    pub fn clear_interruption(&self) {
+        self.stack_limit.store(self.stack_end, Ordering::Relaxed);
     }
 
     /// A word for code whose value may not be needed: the value itself where that costs nothing and cannot fail,

@@ -46,7 +46,7 @@ impl<'a> Parser<'a, '_> {
         self.push_path(first)?;
         self.expect(TokenKind::Assign)?;
         let value = self.function()?.expr;
-        if !self.is(TokenKind::Semicolon) {
+        if !self.ends_definition() {
             return Err(self.unexpected());
         }
         let defined = self.bindings.define(bindings, &self.path[mark..], pos, value);
@@ -54,6 +54,11 @@ impl<'a> Parser<'a, '_> {
         self.path.truncate(mark);
         self.advance();
         Ok(())
+    }
+
+    /// A semicolon; the last definition that a repl takes may go without.
+    fn ends_definition(&self) -> bool {
+        self.is(TokenKind::Semicolon) || self.is_definitions && self.is(TokenKind::End)
     }
 
     /// `inherit a b;` and `inherit (e) a b;`
@@ -72,7 +77,7 @@ impl<'a> Parser<'a, '_> {
             }
             self.path.push(attr);
         }
-        if !self.is(TokenKind::Semicolon) {
+        if !self.ends_definition() {
             return Err(self.unexpected());
         }
         let from = source.map(|source| bindings.inherit_from(source));

@@ -95,7 +95,7 @@ impl<'a, 'o> Parser<'a, 'o> {
         self.finish(root)
     }
 
-    /// Parses the whole text as definitions (`a = 1; inherit b;`), as a repl takes them.
+    /// Parses the whole text as definitions (`a = 1; inherit b;`), as a repl takes them: the last needs no semicolon.
     pub(super) fn definitions_only(mut self) -> Parse<Ast<'a>> {
         self.is_definitions = true;
         self.advance();
