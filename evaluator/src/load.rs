@@ -293,9 +293,9 @@ fn too_much_text() -> Failure {
 
 fn lower_failure(error: LowerError) -> Failure {
     match error {
-        LowerError::UndefinedVariable { name, pos } => {
+        LowerError::UndefinedVariable { name, pos, near } => {
             let message = format!("undefined variable '{}'", name.text());
-            EvalError::new(ErrorKind::UndefinedVariable, pos, message)
+            EvalError::new(ErrorKind::UndefinedVariable, pos, message).suggest(near)
         }
         LowerError::TooDeep { pos } => EvalError::eval(pos, "functions are nested too deeply here"),
         LowerError::NoHome { pos } => {

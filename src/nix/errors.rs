@@ -20,7 +20,10 @@ pub fn render(error: &EvalError, show_trace: bool) -> String {
     }
     let _ = writeln!(body, "{}", error.message);
     place(&mut body, error.pos, "");
-    suggestions(&mut body, &error.suggestions);
+    // Nix knows no names like that of a variable.
+    if error.kind != ErrorKind::UndefinedVariable {
+        suggestions(&mut body, &error.suggestions);
+    }
     let mut text = expand_tabs(&indented("error: ", body.trim_end()));
     if error.kind == ErrorKind::Usage {
         text.push_str("Try 'nix-instantiate --help' for more information.\n");

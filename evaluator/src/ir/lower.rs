@@ -39,6 +39,8 @@ pub enum LowerError {
         name: Symbol,
         /// Where it stands.
         pos: PosId,
+        /// Names like it that are bound there.
+        near: Vec<String>,
     },
     /// A variable of a scope too many scopes further out.
     TooDeep {
@@ -237,6 +239,17 @@ impl Lowerer<'_> {
         slot.map(|slot| Binding { frame: 0, slot: slot as u32 })
     }
 
+    /// The names in scope that are nearly the same.
+    #[cold]
+    fn near(&self, symbol: Symbol) -> Vec<String> {
+        let bound = self.names.iter().zip(&self.innermost).filter(|(_, innermost)| **innermost != NONE);
+        let lexical = bound.map(|(name, _)| *name).chain(self.context.scope.iter().copied());
+        let mut all: Vec<Symbol> = lexical.chain(self.context.globals.names()).collect();
+        all.sort_unstable();
+        all.dedup();
+        crate::suggest::closest(symbol.text(), all.iter().map(|name| name.text()))
+    }
+
     fn name_variable(&mut self, name: Name, pos: PosId) -> Result<Expr> {
         self.resolve(self.symbol(name), Some(name), pos)
     }
@@ -267,7 +280,7 @@ impl Lowerer<'_> {
             return Ok(Expr::Value(value));
         }
         if self.withs.is_empty() {
-            return Err(LowerError::UndefinedVariable { name: symbol, pos });
+            return Err(LowerError::UndefinedVariable { name: symbol, pos, near: self.near(symbol) });
         }
         let frame = self.frame();
         let scopes: Vec<WithScope> = self
