@@ -15,7 +15,7 @@ pub struct Cli {
 }
 
 /// What every command takes.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct Global {
     /// The folder that holds the store [default: /var/lib/zeval for root, else ~/.local/share/zeval]
     #[arg(long, global = true, env = "ZEVAL_STORE", value_name = "DIR")]
@@ -121,6 +121,9 @@ pub struct Language {
     /// Refuse files outside of the store and the search path
     #[arg(long)]
     pub restrict_eval: bool,
+    /// Stop at errors and at `builtins.break`, to look around
+    #[arg(long)]
+    pub debugger: bool,
     /// Set one of Nix's settings
     #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], action = clap::ArgAction::Append)]
     pub option: Vec<String>,

@@ -6,6 +6,7 @@
 
 pub mod builtins;
 pub mod code_cache;
+pub mod debug;
 pub mod doc;
 pub mod eval;
 pub mod flake;

@@ -171,6 +171,7 @@ impl Evaluator {
             home: home.map(|home| home.as_bstr()),
             globals: &session.globals,
             scope: &[],
+            debugger: false,
         };
         let arena = Bump::new();
         let tree = self.parse(&arena, &source)?;
@@ -191,6 +192,7 @@ impl Evaluator {
             home: home.map(|home| home.as_bstr()),
             globals: &session.globals,
             scope: &names,
+            debugger: self.debugger.is_some(),
         };
         let arena = Bump::new();
         let tree = syntax::parse_definitions(&source.text, &arena, &self.parse_options())
@@ -226,10 +228,12 @@ impl Evaluator {
             home: home.map(|home| home.as_bstr()),
             globals: &session.globals,
             scope: &names,
+            debugger: self.debugger.is_some(),
         };
         let is_file = matches!(source.origin, Origin::File(_));
         let cache =
             settings.code_cache.as_ref().filter(|_| is_file && names.is_empty() && !settings.lints.any());
+        let cache = cache.filter(|_| !context.debugger);
         let Some(cache) = cache else { return self.parse_and_lower(&context) };
         let key = cache.key(&source.text);
         if let Some(bytes) = cache.get(key)

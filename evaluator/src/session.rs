@@ -53,6 +53,8 @@ pub struct Settings {
     pub lints: Lints,
     /// Whether `warn` ends the evaluation.
     pub abort_on_warn: bool,
+    /// Whether the debugger leaves errors alone that `tryEval` will catch.
+    pub ignore_try: bool,
     /// Whether every file that is evaluated is told of.
     pub tell_files: bool,
     /// Where compiled files are kept.
@@ -74,6 +76,7 @@ impl Default for Settings {
             import_from_derivation: true,
             lints: Lints::default(),
             abort_on_warn: false,
+            ignore_try: false,
             tell_files: false,
             code_cache: None,
         }

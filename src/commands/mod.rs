@@ -32,6 +32,7 @@ use crate::{
 const INTERRUPTED: u8 = 130;
 
 /// What a command works with.
+#[derive(Clone)]
 pub struct Context {
     pub global: Global,
     pub view: Arc<dyn View>,

@@ -117,6 +117,9 @@ impl Context {
         let results = with_large_stack(|| {
             let mut evaluator = Evaluator::new(session);
             super::interrupt_on_signals(&evaluator);
+            if source.language.debugger {
+                evaluator.set_debugger(crate::repl::debugger(self, &store));
+            }
             let root = evaluation::evaluate(&mut evaluator, &source.input())?;
             let given = evaluation::arguments(&mut evaluator, &source.given.arguments())?;
             let whole = [String::new()];

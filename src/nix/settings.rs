@@ -172,6 +172,7 @@ impl NixSettings {
             ("show-trace", &mut settings.show_trace),
             ("trace-verbose", &mut settings.trace_verbose),
             ("abort-on-warn", &mut settings.abort_on_warn),
+            ("ignore-try", &mut settings.ignore_try),
             ("allow-import-from-derivation", &mut settings.import_from_derivation),
         ];
         for (name, switch) in switches {

@@ -12,7 +12,7 @@ use zeval_evaluator::{
 };
 use zeval_model::StorePath;
 
-use super::{Done, Loaded, Next, Problem, Repl, failure};
+use super::{Done, Loaded, Next, Problem, Repl, debug, failure};
 use crate::derivations;
 
 const HELP: &str = "\
@@ -37,7 +37,7 @@ The following commands are available:
   :?, :help               Show this";
 
 /// The names of all commands, for completion.
-pub const NAMES: [&str; 33] = [
+pub const NAMES: [&str; 28] = [
     "a",
     "add",
     "b",
@@ -66,11 +66,6 @@ pub const NAMES: [&str; 33] = [
     "trace-enable",
     "?",
     "help",
-    "sh",
-    "u",
-    "i",
-    "s",
-    "env",
 ];
 
 /// The expression that a command without its colon takes, if it takes one.
@@ -96,6 +91,7 @@ impl Repl<'_> {
         let (name, rest) = split(command);
         match name {
             "q" | "quit" => return Ok(Next::Quit),
+            "?" | "help" if self.stopped.is_some() => println!("{HELP}\n\n{}", debug::HELP),
             "?" | "help" => println!("{HELP}"),
             "a" | "add" => {
                 let value = self.evaluate(rest)?;
@@ -115,6 +111,7 @@ impl Repl<'_> {
             "r" | "reload" => self.reload()?,
             "t" | "type" => println!("{}", show_type(self.evaluate(rest)?)),
             "te" | "trace" | "trace-enable" => self.trace(rest)?,
+            _ if self.stopped.is_some() && debug::is_command(name) => return self.debug_command(name, rest),
             "sh" | "u" => {
                 return Err(failure(format!("':{name}' needs build shells, which are not there yet")));
             }
@@ -173,7 +170,7 @@ impl Repl<'_> {
         if !is_derivation {
             return Err(failure("expression does not evaluate to a derivation, so I can't build it"));
         }
-        let path = derivations::drv_path(&mut self.evaluator, value)?;
+        let path = derivations::drv_path(self.evaluator, value)?;
         StorePath::from_absolute(&path).map_err(Problem::other)
     }
 

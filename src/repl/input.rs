@@ -23,6 +23,7 @@ use super::{
 };
 
 const PROMPT: &str = "zeval> ";
+const DEBUG_PROMPT: &str = "debug> ";
 const CONTINUATION: &str = "     > ";
 const HISTORY: usize = 10_000;
 
@@ -46,6 +47,7 @@ pub enum Input<'c> {
 pub struct Terminal<'c> {
     editor: Editor<Assistant<'c>, FileHistory>,
     history: Option<PathBuf>,
+    prompt: &'static str,
 }
 
 impl<'c> Input<'c> {
@@ -60,14 +62,18 @@ impl<'c> Input<'c> {
             .history_ignore_dups(true)?
             .build();
         let mut editor = Editor::with_config(config)?;
+        let prompt = prompt(&repl.borrow());
         editor.set_helper(Some(Assistant { repl }));
         let history = history_file();
         if let Some(file) = &history {
             // There is none before the first session ends.
             let _ = editor.load_history(file);
         }
-        println!("zeval {}. Type :? for help.", env!("CARGO_PKG_VERSION"));
-        Ok(Input::Terminal(Box::new(Terminal { editor, history })))
+        match prompt == DEBUG_PROMPT {
+            true => println!("Type :? for help."),
+            false => println!("zeval {}. Type :? for help.", env!("CARGO_PKG_VERSION")),
+        }
+        Ok(Input::Terminal(Box::new(Terminal { editor, history, prompt })))
     }
 
     /// The next line.
@@ -92,7 +98,7 @@ impl<'c> Input<'c> {
 
 impl Terminal<'_> {
     fn read(&mut self) -> rustyline::Result<Line> {
-        match self.editor.readline(PROMPT) {
+        match self.editor.readline(self.prompt) {
             Ok(line) => {
                 self.editor.add_history_entry(&line)?;
                 Ok(Line::Text(line))
@@ -104,11 +110,15 @@ impl Terminal<'_> {
     }
 }
 
+fn prompt(repl: &Repl<'_>) -> &'static str {
+    if repl.stopped.is_some() { DEBUG_PROMPT } else { PROMPT }
+}
+
 /// Reads lines until they are a whole, and shows them as a terminal would.
 fn read_pipe(repl: &Repl<'_>) -> io::Result<Line> {
     let mut text = String::new();
     let mut stdin = io::stdin().lock();
-    print!("{PROMPT}");
+    print!("{}", prompt(repl));
     loop {
         let mut line = String::new();
         if stdin.read_line(&mut line)? == 0 {

@@ -2,6 +2,7 @@
 
 mod commands;
 mod complete;
+mod debug;
 mod input;
 mod scope;
 mod syntax;
@@ -11,13 +12,17 @@ use std::{cell::RefCell, ffi::OsString, io::IsTerminal, rc::Rc, sync::Arc};
 use bstr::ByteSlice;
 use zeval_builder::store::Store;
 use zeval_evaluator::{
-    ErrorKind, EvalError, Evaluator, Failure, Session, Symbol, Value, load,
+    ErrorKind, EvalError, Evaluator, Failure, Session, Symbol, Value,
+    debug::Resume,
+    load,
     position::{Origin, PosId},
     print::forced::{self, Errors},
     with_large_stack,
 };
 
+pub use self::debug::hook as debugger;
 use self::{
+    debug::Stopped,
     input::{Input, Line},
     scope::Scope,
     syntax::Kind,
@@ -35,6 +40,8 @@ use crate::{
 enum Next {
     Line,
     Quit,
+    /// The evaluation that the debugger stopped goes on.
+    Resume(Resume),
 }
 
 /// Where attributes in scope came from, so that they can be loaded again.
@@ -50,7 +57,7 @@ struct Repl<'c> {
     context: &'c Context,
     store: Arc<Store>,
     evaluation_store: Arc<EvaluationStore>,
-    evaluator: Evaluator,
+    evaluator: &'c mut Evaluator,
     scope: Scope,
     arguments: Vec<Argument>,
     loaded: Vec<Loaded>,
@@ -59,6 +66,8 @@ struct Repl<'c> {
     base: Vec<u8>,
     show_trace: bool,
     colours: bool,
+    /// Where evaluation stopped, if this is the debugger.
+    stopped: Option<Stopped>,
 }
 
 /// Why a line failed.
@@ -91,39 +100,32 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         context.cancellation.clone(),
     ));
     let session = Session::new(arguments.language.settings(context.wants_traces()), evaluation_store.clone());
-    let base = load::current_folder().map_err(Failed::other)?;
     let done = with_large_stack(|| {
-        let evaluator = Evaluator::new(session);
+        let mut evaluator = Evaluator::new(session);
         crate::commands::interrupt_on_signals(&evaluator);
-        let repl = Repl {
-            context,
-            store,
-            evaluation_store,
-            evaluator,
-            scope: Scope::default(),
-            arguments: arguments.given.arguments(),
-            loaded: Vec::new(),
-            last_loaded: Vec::new(),
-            base,
-            show_trace: context.global.show_trace,
-            colours: std::io::stdout().is_terminal(),
-        };
-        interact(repl, arguments)
+        if arguments.language.debugger {
+            evaluator.set_debugger(debugger(context, &evaluation_store));
+        }
+        let mut repl = Repl::new(context, &evaluation_store, &mut evaluator);
+        repl.arguments = arguments.given.arguments();
+        let files = arguments.files.iter().cloned().map(Loaded::File);
+        let expressions = arguments.expr.iter().cloned().map(Loaded::Expression);
+        for source in files.chain(expressions) {
+            let loaded = repl.load(source);
+            repl.finish(loaded);
+        }
+        interact(repl).map(|_| ())
     });
     done.map_err(|error| Failed::other(format!("cannot start a thread to evaluate on: {error}")))?
+        .map_err(Failed::other)
 }
 
-fn interact(mut repl: Repl<'_>, arguments: &Arguments) -> Result<()> {
-    let files = arguments.files.iter().cloned().map(Loaded::File);
-    let expressions = arguments.expr.iter().cloned().map(Loaded::Expression);
-    for source in files.chain(expressions) {
-        let loaded = repl.load(source);
-        repl.finish(loaded);
-    }
+/// Reads and answers lines until the user leaves.
+fn interact(repl: Repl<'_>) -> rustyline::Result<Option<Resume>> {
     let repl = Rc::new(RefCell::new(repl));
-    let mut input = Input::new(Rc::clone(&repl)).map_err(Failed::other)?;
+    let mut input = Input::new(Rc::clone(&repl))?;
     loop {
-        let line = match input.read().map_err(Failed::other)? {
+        let line = match input.read()? {
             Line::Text(line) => line,
             Line::Cancelled => continue,
             Line::End => break,
@@ -136,13 +138,40 @@ fn interact(mut repl: Repl<'_>, arguments: &Arguments) -> Result<()> {
             Err(_) => Next::Line,
         };
         repl.finish(done.map(|_| ()));
-        if next == Next::Quit {
-            break;
+        match next {
+            Next::Line => println!(),
+            Next::Quit => break,
+            Next::Resume(resume) => {
+                input.save();
+                return Ok(Some(resume));
+            }
         }
-        println!();
     }
     input.save();
-    Ok(())
+    Ok(None)
+}
+
+impl<'c> Repl<'c> {
+    fn new(
+        context: &'c Context,
+        evaluation_store: &Arc<EvaluationStore>,
+        evaluator: &'c mut Evaluator,
+    ) -> Repl<'c> {
+        Repl {
+            context,
+            store: Arc::clone(&evaluation_store.store),
+            evaluation_store: Arc::clone(evaluation_store),
+            evaluator,
+            scope: Scope::default(),
+            arguments: Vec::new(),
+            loaded: Vec::new(),
+            last_loaded: Vec::new(),
+            base: load::current_folder().unwrap_or_else(|_| b"/".to_vec()),
+            show_trace: context.global.show_trace,
+            colours: std::io::stdout().is_terminal(),
+            stopped: None,
+        }
+    }
 }
 
 impl Repl<'_> {
@@ -205,7 +234,7 @@ impl Repl<'_> {
     fn print(&mut self, value: Value, depth: usize) -> Done {
         let options =
             forced::Options { depth, lines: true, colours: self.colours, errors: Errors::FailOutermost };
-        let text = forced::value(&mut self.evaluator, value, options)?;
+        let text = forced::value(self.evaluator, value, options)?;
         println!("{text}");
         Ok(())
     }
@@ -217,13 +246,13 @@ impl Repl<'_> {
         }
         let value = match &source {
             Loaded::File(path) => {
-                evaluation::evaluate(&mut self.evaluator, &evaluation::Input::File(path.clone()))?
+                evaluation::evaluate(self.evaluator, &evaluation::Input::File(path.clone()))?
             }
             Loaded::Expression(text) => self.evaluate(text)?,
             Loaded::Flake(reference) => self.flake(reference)?,
         };
-        let given = evaluation::arguments(&mut self.evaluator, &self.arguments)?;
-        let value = evaluation::auto_call(&mut self.evaluator, value, &given)?;
+        let given = evaluation::arguments(self.evaluator, &self.arguments)?;
+        let value = evaluation::auto_call(self.evaluator, value, &given)?;
         self.add(value)
     }
 

@@ -23,7 +23,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("trace", 2, 1, trace),
     Builtin::new("traceVerbose", 2, 1, trace_verbose),
     Builtin::new("warn", 2, 1, warn),
-    Builtin::new("break", 1, 1, |evaluator, args, _| evaluator.force(args[0])),
+    Builtin::new("break", 1, 0, stop),
 ];
 
 fn message(
@@ -50,9 +50,17 @@ fn abort(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value>
     Err(EvalError::new(ErrorKind::Abort, PosId::NONE, text))
 }
 
+fn stop(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value> {
+    evaluator.breakpoint()?;
+    evaluator.force(args[0])
+}
+
 fn try_eval(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value> {
     let depth = evaluator.depth();
-    let (value, success) = match evaluator.force(args[0]) {
+    evaluator.count_try(1);
+    let tried = evaluator.force(args[0]);
+    evaluator.count_try(-1);
+    let (value, success) = match tried {
         Ok(value) => (value, Value::TRUE),
         Err(error) if error.is_catchable() => (Value::FALSE, Value::FALSE),
         Err(error) => return Err(error),

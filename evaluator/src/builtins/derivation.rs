@@ -38,8 +38,14 @@ pub(super) fn function(heap: &mut Heap, globals: &Globals) -> Value {
     let arena = bumpalo::Bump::new();
     let tree = crate::syntax::parse(text, &arena, &Default::default());
     let (Some(source), Ok(tree)) = (source, tree) else { unreachable!("a text of our own that parses") };
-    let context =
-        lower::Context { source: &source, base: b"/".as_slice().into(), home: None, globals, scope: &[] };
+    let context = lower::Context {
+        source: &source,
+        base: b"/".as_slice().into(),
+        home: None,
+        globals,
+        scope: &[],
+        debugger: false,
+    };
     match lower::lower(&tree, &context, heap) {
         Ok(lower::Code { root: crate::ir::Expr::Lambda(lambda), .. }) => {
             let env = heap.env(None, 0);

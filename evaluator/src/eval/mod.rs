@@ -18,6 +18,7 @@ use std::sync::{
 use error::{ErrorKind, EvalError, Failure, Result, Traced};
 
 use crate::{
+    debug::Debugger,
     ir::{self, Expr},
     position::PosId,
     session::Session,
@@ -46,6 +47,8 @@ pub struct Evaluator {
     forced_at: PosId,
     /// What is counted for `--stats`.
     pub stats: Stats,
+    /// The debugger, if there is one.
+    pub(crate) debugger: Option<Box<Debugger>>,
 }
 
 /// Counts of what an evaluation did.
@@ -104,6 +107,7 @@ impl Evaluator {
             session,
             forced_at: PosId::NONE,
             stats: Stats::default(),
+            debugger: None,
         }
     }
 
@@ -193,6 +197,7 @@ impl Evaluator {
                 Expr::Interpolation(parts) => self.interpolate(parts, env),
                 Expr::PathInterpolation(parts) => self.interpolate_path(parts, env),
                 Expr::Position(pos) => Ok(self.position_attrs(*pos)),
+                Expr::Debug(point) => self.debug_point(point, env),
             };
         }
     }

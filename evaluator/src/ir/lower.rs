@@ -7,7 +7,10 @@
 use bstr::{BStr, ByteSlice};
 use rustc_hash::FxHashMap;
 
-use super::*;
+use super::{
+    debug::{DebugName, DebugPoint, ScopeTracker, What},
+    *,
+};
 use crate::{
     builtins::Globals,
     canonical_path,
@@ -28,6 +31,8 @@ pub struct Context<'c> {
     pub globals: &'c Globals,
     /// Further names, bound by the slots of the outermost environment: `scopedImport`, the repl.
     pub scope: &'c [Symbol],
+    /// Whether to mark expressions for the debugger.
+    pub debugger: bool,
 }
 
 /// A file that parses and still cannot be evaluated.
@@ -114,10 +119,13 @@ pub fn lower(tree: &ast::Ast<'_>, context: &Context<'_>, heap: &mut Heap) -> Res
         bindings: Vec::new(),
         names,
         withs: Vec::new(),
+        tracker: context.debugger.then(ScopeTracker::default),
         frames: vec![Frame { next: 0, size: 0 }],
     };
     lowerer.claim(context.scope.len());
     let root = lowerer.expr(tree.root, Position::Strict)?;
+    let start = lowerer.at(0);
+    let root = lowerer.marked(root, What::File, start);
     let size = lowerer.frames[0].size;
     let Lowerer { heap, cacheable, origins, .. } = lowerer;
     Ok(Code { root: heap.object(root), size, cacheable, origins })
@@ -167,6 +175,8 @@ struct Lowerer<'c> {
     bindings: Vec<(Binding, u32)>,
     /// The `with`s around, innermost last.
     withs: Vec<(Binding, PosId)>,
+    /// What the debugger will want to know, if there is one.
+    tracker: Option<ScopeTracker>,
     frames: Vec<Frame>,
     cacheable: bool,
     origins: FxHashMap<usize, Origin>,
@@ -203,6 +213,10 @@ impl Lowerer<'_> {
 
     fn bind(&mut self, name: Name, slot: u32) {
         let binding = Binding { frame: self.frame(), slot };
+        let symbol = self.symbol(name);
+        if let Some(tracker) = &mut self.tracker {
+            tracker.bind(DebugName { name: symbol, frame: binding.frame, slot });
+        }
         let hidden = std::mem::replace(&mut self.innermost[name.0 as usize], self.bindings.len() as u32);
         self.bindings.push((binding, hidden));
     }
@@ -216,6 +230,31 @@ impl Lowerer<'_> {
             }
         }
         self.bindings.truncate(count);
+        if let Some(tracker) = &mut self.tracker {
+            tracker.unbind_to(count);
+        }
+    }
+
+    /// What is bound from now on is a level of its own to the debugger.
+    fn new_level(&mut self) {
+        if let Some(tracker) = &mut self.tracker {
+            tracker.current();
+        }
+    }
+
+    /// An expression as the debugger stops at it.
+    fn marked(&mut self, body: Expr, what: What, pos: PosId) -> Expr {
+        let frame = self.frame();
+        let Some(tracker) = &mut self.tracker else { return body };
+        let scope = tracker.current();
+        let withs: Vec<WithScope> = self
+            .withs
+            .iter()
+            .rev()
+            .map(|(binding, pos)| WithScope { depth: frame - binding.frame, slot: binding.slot, pos: *pos })
+            .collect();
+        let withs = self.heap.slice(&withs);
+        Expr::Debug(Box::leak(Box::new(DebugPoint { what, pos, body, scope, frame, withs })))
     }
 
     fn variable(&self, binding: Binding, pos: PosId) -> Result<Expr> {
@@ -299,6 +338,28 @@ impl Lowerer<'_> {
     }
 
     fn expr(&mut self, expr: &ast::Expr<'_>, position: Position) -> Result<Expr> {
+        use ast::Expr as E;
+        let lowered = self.unmarked(expr, position)?;
+        if self.tracker.is_none() {
+            return Ok(lowered);
+        }
+        let what = match expr {
+            E::Call { .. } => What::Call,
+            E::Select { .. }
+            | E::HasAttr { .. }
+            | E::Interpolation { .. }
+            | E::If { .. }
+            | E::Assert { .. }
+            | E::Not { .. }
+            | E::Negate { .. }
+            | E::Binary { .. } => What::Expression,
+            _ => return Ok(lowered),
+        };
+        let pos = self.place(expr);
+        Ok(self.marked(lowered, what, pos))
+    }
+
+    fn unmarked(&mut self, expr: &ast::Expr<'_>, position: Position) -> Result<Expr> {
         use ast::Expr as E;
         Ok(match *expr {
             E::Int(value) => Expr::Value(Value::leaked_int(value)),
@@ -568,6 +629,7 @@ impl Lowerer<'_> {
                 values[place] = self.expr(expr, Delayed)?;
             }
         }
+        self.new_level();
         for (place, &index) in order.iter().enumerate() {
             self.bind(set.attrs[index].name, base + place as u32);
         }
@@ -687,6 +749,7 @@ impl Lowerer<'_> {
         chain: &[&ast::Lambda<'_>],
         name: Option<Symbol>,
     ) -> Result<(Vec<Parameter>, Expr)> {
+        self.new_level();
         self.claim(chain.len());
         let mut base = 0;
         for (slot, lambda) in chain.iter().enumerate() {
@@ -710,7 +773,8 @@ impl Lowerer<'_> {
             ast::Expr::Lambda(inner) => self.lambda(inner, name)?,
             body => self.expr(body, Strict)?,
         };
-        Ok((parameters, body))
+        let pos = self.at(chain[chain.len() - 1].pos);
+        Ok((parameters, self.marked(body, What::Function(name), pos)))
     }
 
     fn pattern(&mut self, pattern: &ast::Pattern<'_>, base: u32) -> Result<Pattern> {

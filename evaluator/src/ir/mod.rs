@@ -4,6 +4,7 @@
 //! touches one further cache line. Code lives as long as the process.
 
 pub mod archive;
+pub mod debug;
 pub mod lower;
 
 use crate::{
@@ -90,6 +91,8 @@ pub enum Expr {
     PathInterpolation(&'static Interpolation),
     /// `__curPos`
     Position(PosId),
+    /// An expression that the debugger knows of; only there if one was asked for.
+    Debug(&'static debug::DebugPoint),
 }
 
 /// A variable in a slot of a known environment.

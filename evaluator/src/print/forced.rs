@@ -10,10 +10,10 @@ use crate::{
     eval::{
         Evaluator,
         coerce::Coercion,
-        error::{Failure, Result, Traced},
+        error::{ErrorKind, Failure, Result, Traced},
     },
     position::PosId,
-    symbol::{Symbol, known},
+    symbol::known,
     value::{Attrs, List, Slot, Value, View},
 };
 
@@ -101,11 +101,15 @@ impl Printer<'_> {
     }
 
     fn value(&mut self, value: Value, depth: usize) -> Result<()> {
-        let value = match self.evaluator.force(value) {
-            Ok(value) => value,
-            Err(error) => return self.error(error, depth),
-        };
-        self.forced(value, depth)
+        let forced = self.evaluator.force(value);
+        self.result(forced, depth)
+    }
+
+    fn result(&mut self, value: Result<Value>, depth: usize) -> Result<()> {
+        match value {
+            Ok(value) => self.forced(value, depth),
+            Err(error) => self.error(error, depth),
+        }
     }
 
     fn forced(&mut self, value: Value, depth: usize) -> Result<()> {
@@ -144,7 +148,12 @@ impl Printer<'_> {
     }
 
     fn error(&mut self, error: Failure, depth: usize) -> Result<()> {
-        if self.options.errors == Errors::Fail || self.options.errors == Errors::FailOutermost && depth == 0 {
+        let fails = match self.options.errors {
+            Errors::Print => false,
+            Errors::FailOutermost => depth == 0,
+            Errors::Fail => true,
+        };
+        if fails || error.kind == ErrorKind::Interrupted {
             return Err(error);
         }
         self.text(Paint::Error, &format!("«error: {}»", error.message));
@@ -166,30 +175,23 @@ impl Printer<'_> {
             self.text(Paint::Plain, "{ ... }");
             return Ok(());
         }
-        let in_lines = match &members[..] {
-            [] => false,
-            [(_, only)] => self.is_nested(only)?,
-            _ => true,
-        };
+        let first = members.first().map(|(_, slot)| *slot);
+        let (in_lines, mut only) = self.layout(first, members.len());
         self.indent += 2;
         self.out.push('{');
         for (name, slot) in members {
             self.space(in_lines);
+            self.out.push_str(&attr_name(name));
+            self.out.push_str(" = ");
             let pos = attrs.position(name).unwrap_or(PosId::NONE);
-            self.attr(name, slot, depth)
+            let value = only.take().unwrap_or_else(|| self.evaluator.force(slot.get()));
+            self.result(value, depth + 1)
                 .traced(pos, || format!("while evaluating the attribute '{}'", attr_name(name)))?;
+            self.out.push(';');
         }
         self.indent -= 2;
         self.space(in_lines);
         self.out.push('}');
-        Ok(())
-    }
-
-    fn attr(&mut self, name: Symbol, slot: &'static Slot, depth: usize) -> Result<()> {
-        self.out.push_str(&attr_name(name));
-        self.out.push_str(" = ");
-        self.value(slot.get(), depth + 1)?;
-        self.out.push(';');
         Ok(())
     }
 
@@ -211,16 +213,13 @@ impl Printer<'_> {
             self.text(Paint::Plain, "[ ... ]");
             return Ok(());
         }
-        let in_lines = match list.slots() {
-            [] => false,
-            [only] => self.is_nested(only)?,
-            _ => true,
-        };
+        let (in_lines, mut only) = self.layout(list.slots().first(), list.len());
         self.indent += 2;
         self.out.push('[');
         for (index, element) in list.iter().enumerate() {
             self.space(in_lines);
-            self.value(element, depth + 1)
+            let value = only.take().unwrap_or_else(|| self.evaluator.force(element));
+            self.result(value, depth + 1)
                 .traced(PosId::NONE, || format!("while evaluating list element at index {index}"))?;
         }
         self.indent -= 2;
@@ -229,12 +228,17 @@ impl Printer<'_> {
         Ok(())
     }
 
-    /// Whether an only member is a list or a set, so that it gets a line of its own.
-    fn is_nested(&mut self, only: &'static Slot) -> Result<bool> {
-        Ok(match self.evaluator.force(only.get()) {
-            Ok(value) => matches!(value.view(), View::Attrs(_) | View::List(_)),
-            Err(_) => false,
-        })
+    /// Whether members get a line each: several do, and an only one that is a list or a set. Gives the value of an only one.
+    fn layout(&mut self, first: Option<&'static Slot>, count: usize) -> (bool, Option<Result<Value>>) {
+        match (first, count) {
+            (Some(only), 1) => {
+                let value = self.evaluator.force(only.get());
+                let is_nested =
+                    value.as_ref().is_ok_and(|value| matches!(value.view(), View::Attrs(_) | View::List(_)));
+                (is_nested, Some(value))
+            }
+            _ => (count > 1, None),
+        }
     }
 
     fn space(&mut self, in_lines: bool) {
