@@ -97,7 +97,7 @@ impl Evaluator {
         if file.starts_with(b"/nix/store/") {
             return Ok(file);
         }
-        let resolved = physical.canonicalize().map_err(|error| {
+        let resolved = self.session.canonical(&physical).map_err(|error| {
             EvalError::new(ErrorKind::World, pos, format!("cannot resolve '{}': {error}", file.as_bstr()))
         })?;
         Ok(resolved.as_os_str().as_bytes().to_vec())

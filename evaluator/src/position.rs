@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, RwLock},
+    sync::{Arc, OnceLock, RwLock},
 };
 
 /// A place in a source: the source's base plus the byte offset. Zero is "no position".
@@ -41,6 +41,8 @@ pub struct Source {
     /// The text.
     pub text: Vec<u8>,
     base: u32,
+    /// Where each line begins; found when it is first asked for.
+    lines: OnceLock<Vec<u32>>,
 }
 
 /// A position spelt out. Line and column count from 1, columns in bytes, as Nix counts.
@@ -66,9 +68,16 @@ impl Source {
         let mut sources = SOURCES.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         let base = sources.last().map_or(1, |last| last.base + last.text.len() as u32 + 1);
         base.checked_add(u32::try_from(text.len()).ok()?)?.checked_add(1)?;
-        let source = Arc::new(Source { origin, text, base });
+        let source = Arc::new(Source { origin, text, base, lines: OnceLock::new() });
         sources.push(source.clone());
         Some(source)
+    }
+
+    /// Line and column of a byte offset, both from 1.
+    fn line_and_column(&self, offset: usize) -> (usize, usize) {
+        let starts = self.lines.get_or_init(|| line_starts(&self.text));
+        let line = starts.partition_point(|&start| start as usize <= offset);
+        (line, offset - starts[line - 1] as usize + 1)
     }
 
     /// The byte offset of a position in this source.
@@ -92,26 +101,23 @@ impl PosId {
         let index = sources.partition_point(|source| source.base <= self.0).checked_sub(1)?;
         let source = sources[index].clone();
         let offset = ((self.0 - source.base) as usize).min(source.text.len());
-        let (line, column) = line_and_column(&source.text, offset);
+        let (line, column) = source.line_and_column(offset);
         Some(Place { source, offset, line, column })
     }
 }
 
-/// Lines end with `\n`, `\r\n` or `\r`, as in Nix's lexer.
-fn line_and_column(text: &[u8], offset: usize) -> (usize, usize) {
-    let (mut line, mut start) = (1, 0);
-    let mut at = 0;
-    while at < offset {
-        let ends = match text[at] {
+/// Where lines begin. They end with `\n`, `\r\n` or `\r`, as in Nix's lexer.
+fn line_starts(text: &[u8]) -> Vec<u32> {
+    let mut starts = vec![0];
+    for (at, byte) in text.iter().enumerate() {
+        let ends = match byte {
             b'\n' => true,
             b'\r' => text.get(at + 1) != Some(&b'\n'),
             _ => false,
         };
-        at += 1;
         if ends {
-            line += 1;
-            start = at;
+            starts.push(at as u32 + 1);
         }
     }
-    (line, offset - start + 1)
+    starts
 }

@@ -109,6 +109,8 @@ pub struct Session {
     /// The values of imported files, by resolved path.
     pub(crate) imports: RwLock<FxHashMap<Vec<u8>, Value>>,
     copied: Mutex<FxHashMap<Vec<u8>, StorePath>>,
+    /// Folders with all links followed: an evaluation looks into each many times.
+    folders: Mutex<FxHashMap<PathBuf, PathBuf>>,
     /// Where the entries of search paths lead, if that is there.
     pub(crate) search_path_folders: Mutex<FxHashMap<Vec<u8>, Option<Vec<u8>>>>,
     hashes: RwLock<FxHashMap<StorePath, HashModulo>>,
@@ -137,6 +139,7 @@ impl Session {
             messages,
             imports: RwLock::default(),
             copied: Mutex::default(),
+            folders: Mutex::default(),
             search_path_folders: Mutex::default(),
             hashes: RwLock::default(),
             applications: [const { OnceLock::new() }; 4],
@@ -172,6 +175,23 @@ impl Session {
     pub fn physical(&self, path: &[u8]) -> PathBuf {
         let path = Path::new(std::ffi::OsStr::from_bytes(path)).to_owned();
         if path.starts_with(zeval_model::STORE_DIR) { self.store.physical(&path) } else { path }
+    }
+
+    /// A file's path with all links followed.
+    pub(crate) fn canonical(&self, file: &Path) -> std::io::Result<PathBuf> {
+        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+            return file.canonicalize();
+        };
+        if file.symlink_metadata()?.is_symlink() {
+            return file.canonicalize();
+        }
+        if let Some(known) = lock(&self.folders).get(folder) {
+            return Ok(known.join(name));
+        }
+        let resolved = folder.canonicalize()?;
+        let path = resolved.join(name);
+        lock(&self.folders).insert(folder.to_owned(), resolved);
+        Ok(path)
     }
 
     /// Copies a file or folder to the store under its own name, once.

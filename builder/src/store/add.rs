@@ -7,7 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use zeval_model::derivation::Instantiated;
-use zeval_model::ingest::{hash_nar_of_path, hash_path};
+use zeval_model::ingest::{hash_nar_of_path, hash_path, hash_path_filtered};
 use zeval_model::store_path::References;
 use zeval_model::tree::{self, Filter, Modes, Walker, everything};
 use zeval_model::{Algorithm, ContentAddress, ContentMethod, Derivation, Hash, StorePath, nar};
@@ -110,7 +110,19 @@ impl Store {
         algorithm: Algorithm,
         filter: &'a mut Filter<'a>,
     ) -> Result<StorePath, StoreError> {
-        self.copy_path(name, source, method, algorithm, filter)
+        let mut left_out = BTreeSet::new();
+        let hash = hash_path_filtered(source, method, algorithm, &mut |path, kind| {
+            let wanted = filter(path, kind)?;
+            if !wanted {
+                left_out.insert(path.to_owned());
+            }
+            Ok(wanted)
+        })?;
+        let path = ContentAddress { method, hash }.store_path(name, &References::none())?;
+        if self.is_valid(&path)? {
+            return Ok(path);
+        }
+        self.copy_path(name, source, method, algorithm, &mut |path, _| Ok(!left_out.contains(path)))
     }
 
     /// Adds the contents of a NAR, without references.

@@ -34,7 +34,7 @@ pub(crate) fn write_json(
     pos: PosId,
 ) -> Result<()> {
     evaluator.check_stack(pos)?;
-    let value = if strict { evaluator.force(value)? } else { value };
+    let value = if strict { evaluator.force(value)? } else { value.peek() };
     match value.view() {
         View::Null => out.extend_from_slice(b"null"),
         View::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
