@@ -1,8 +1,12 @@
 //! The command line: what can be asked, and how it is explained.
 
+mod flake;
+
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use flake::{Flake, FlakeArgument, FlakeCommand, FlakeFlags};
 
 /// Evaluates the Nix language and builds what it describes: without root, without a daemon, from one binary.
 #[derive(Parser)]
@@ -61,6 +65,8 @@ pub enum Command {
     Build(Build),
     /// Evaluate an expression and print its value
     Eval(Eval),
+    /// Look at flakes, lock and check them
+    Flake(Flake),
     /// Write the derivations of an expression and print their paths
     Instantiate(Instantiate),
     /// Print the log of a build
@@ -76,8 +82,9 @@ pub enum Command {
 /// What to evaluate.
 #[derive(Args, Clone, Default)]
 pub struct Source {
-    /// The file or folder with the expression [default: the current folder's default.zx or default.nix]
-    #[arg(value_name = "FILE")]
+    /// The file or folder with the expression [default: the current folder's default.zx or default.nix], or a flake and
+    /// what in it, as REF#ATTRIBUTE^OUTPUTS
+    #[arg(value_name = "FILE|REF")]
     pub file: Option<OsString>,
     /// Evaluate this text instead of a file
     #[arg(long, short = 'E', value_name = "TEXT", conflicts_with = "file")]
@@ -89,6 +96,8 @@ pub struct Source {
     pub given: Given,
     #[command(flatten)]
     pub language: Language,
+    #[command(flatten)]
+    pub flake: FlakeFlags,
 }
 
 /// The arguments that functions are called with.

@@ -5,6 +5,7 @@ mod commands;
 mod derivations;
 mod diagnostic;
 mod evaluation;
+mod flakes;
 mod inputs;
 mod nix;
 mod progress;

@@ -2,6 +2,7 @@
 
 mod build;
 mod eval;
+mod flake;
 mod instantiate;
 mod log;
 mod pin;
@@ -61,6 +62,7 @@ pub fn run() -> ExitCode {
     let result = match command {
         Command::Build(arguments) => build::run(&context, &arguments),
         Command::Eval(arguments) => eval::run(&context, &arguments),
+        Command::Flake(arguments) => flake::run(&context, &arguments),
         Command::Instantiate(arguments) => instantiate::run(&context, &arguments),
         Command::Log(arguments) => log::run(&context, &arguments),
         Command::Pin(arguments) => pin::run(&context, &arguments),
@@ -97,7 +99,18 @@ impl Context {
 
     /// Inputs, fetched into a store.
     pub fn inputs(&self, features: &[String], store: &Arc<Store>) -> Arc<EvaluationInputs> {
+        self.inputs_with(features, store, |_| ())
+    }
+
+    /// The same, with some settings changed.
+    pub fn inputs_with(
+        &self,
+        features: &[String],
+        store: &Arc<Store>,
+        adjust: impl FnOnce(&mut zeval_inputs::Settings),
+    ) -> Arc<EvaluationInputs> {
         let mut settings = crate::inputs::settings(features);
+        adjust(&mut settings);
         let view = self.view.clone();
         settings.warn = Arc::new(move |text| view.event(Event::Warning { text: text.to_owned() }));
         let store = Arc::clone(store);

@@ -14,6 +14,10 @@ use crate::{
     derivations::{self, Unsuitable},
     diagnostic::Failed,
     evaluation::{self, Argument, ArgumentValue, Input},
+    flakes::{
+        self, Outputs,
+        select::{Search, output_names, select},
+    },
     nix::settings::NixSettings,
     store::EvaluationStore,
 };
@@ -39,6 +43,16 @@ impl Source {
             (None, Some(file)) => Input::File(file.clone()),
             (None, None) => Input::File(OsString::from(".")),
         }
+    }
+
+    /// The flake that is named instead of a file.
+    fn flake(&self) -> Option<String> {
+        let operand = match (&self.expr, &self.file) {
+            (Some(_), _) => return None,
+            (None, Some(file)) => file.clone(),
+            (None, None) => OsString::from("."),
+        };
+        flakes::is_flake(&operand).then(|| operand.to_string_lossy().into_owned())
     }
 }
 
@@ -104,6 +118,10 @@ impl Context {
         options: &BuildOptions,
         then: impl Fn(&mut Evaluator, Value, &[(Symbol, Value)]) -> std::result::Result<T, Failure> + Send + Sync,
     ) -> Result<Vec<T>> {
+        if let Some(flake) = source.flake() {
+            let work = |evaluator: &mut Evaluator, found: &Found| then(evaluator, found.value, &[]);
+            return Ok(vec![self.evaluate_flake(source, &flake, options, work)?]);
+        }
         let store = Arc::new(EvaluationStore::new(
             Arc::clone(store),
             options.clone(),
@@ -137,6 +155,36 @@ impl Context {
         Ok(results?)
     }
 
+    /// Finds what is meant in a flake and does something with it.
+    fn evaluate_flake<T: Send>(
+        &self,
+        source: &Source,
+        flake: &str,
+        options: &BuildOptions,
+        work: impl FnOnce(&mut Evaluator, &Found) -> std::result::Result<T, Failure> + Send,
+    ) -> Result<T> {
+        if !source.attributes.is_empty() {
+            return Err(Failed::other(format!(
+                "'--attr' does not go with a flake: write '{}#{}'",
+                flake.split('#').next().unwrap_or(flake),
+                source.attributes[0]
+            )));
+        }
+        if !source.arguments().is_empty() {
+            return Err(Failed::other("'--arg' and '--argstr' are incompatible with flakes"));
+        }
+        self.with_flakes(&source.language, &source.flake, options, |_| (), |evaluator, flakes| {
+            let installable = flakes.installable(flake)?;
+            let locked = flakes.lock(evaluator, &installable.reference)?;
+            let outputs = flakes.outputs(evaluator, &locked)?;
+            let paths = Search::packages(&flakes.system).paths(&installable.fragment);
+            let found = select(evaluator, outputs, &paths, &installable.reference.shown())?;
+            let found =
+                Found { attribute: found.attribute, value: found.value, outputs: installable.outputs };
+            work(evaluator, &found)
+        })
+    }
+
     /// The derivations that a source stands for, written to the store.
     pub fn targets(
         &self,
@@ -144,13 +192,51 @@ impl Context {
         store: &Arc<Store>,
         options: &BuildOptions,
     ) -> Result<Vec<Target>> {
-        let found = self.evaluate(source, store, options, collect)?;
+        let found = match source.flake() {
+            Some(flake) => vec![self.evaluate_flake(source, &flake, options, collect_outputs)?],
+            None => self.evaluate(source, store, options, collect)?,
+        };
         let targets: Vec<Target> = found.into_iter().flatten().collect();
         if targets.is_empty() {
             return Err(Failed::other("the expression holds no derivation: nothing to do"));
         }
         Ok(targets)
     }
+}
+
+/// What was found in a flake.
+struct Found {
+    attribute: String,
+    value: Value,
+    outputs: Outputs,
+}
+
+/// The outputs of a derivation of a flake that are meant.
+fn collect_outputs(evaluator: &mut Evaluator, found: &Found) -> std::result::Result<Vec<Target>, Failure> {
+    let value = evaluator.force(found.value)?;
+    let attribute = &found.attribute;
+    let is_derivation = match value.as_attrs() {
+        Some(attrs) => evaluator.is_derivation(attrs)?,
+        None => false,
+    };
+    if !is_derivation {
+        let message = format!(
+            "expected flake output attribute '{attribute}' to be a derivation or path but found {}: {}",
+            zeval_evaluator::eval::expect::show_type(value),
+            zeval_evaluator::print::for_error(evaluator, value)
+        );
+        return Err(EvalError::wrong_type(PosId::NONE, message));
+    }
+    let path = derivations::drv_path(evaluator, value)?;
+    let drv = StorePath::from_absolute(&path)
+        .map_err(|error| EvalError::eval(PosId::NONE, format!("'{path}' is not a derivation: {error}")))?;
+    let names = output_names(evaluator, value, &found.outputs)?;
+    let several = names.len() > 1;
+    let target = |output: String| Target {
+        attribute: several.then(|| output.clone()),
+        wanted: DrvOutput { drv: drv.clone(), output },
+    };
+    Ok(names.into_iter().map(target).collect())
 }
 
 /// The derivations that a value holds.

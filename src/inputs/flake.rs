@@ -123,7 +123,7 @@ fn input(
 }
 
 /// Locks a flake.
-fn lock(
+pub fn lock(
     inputs: &EvaluationInputs,
     evaluator: &mut Evaluator,
     reference: &FlakeRef,
@@ -136,7 +136,7 @@ fn lock(
 }
 
 /// A locked flake, for the evaluator to call.
-fn evaluator_flake(locked: &Locked) -> Result<LockedFlake, Failure> {
+pub fn evaluator_flake(locked: &Locked) -> Result<LockedFlake, Failure> {
     let sources = locked.sources.iter().map(|source| {
         Ok(LockedSource {
             node: source.name.clone(),

@@ -19,6 +19,8 @@ use zeval_inputs::{
     registry::UseRegistries, url,
 };
 
+pub use flake::{evaluator_flake, lock};
+
 /// Opens the store when something is fetched.
 type Open = Box<dyn Fn() -> Result<Arc<Store>, String> + Send + Sync>;
 
@@ -75,6 +77,11 @@ impl EvaluationInputs {
         cancellation: Cancellation,
     ) -> EvaluationInputs {
         EvaluationInputs { settings, open, observer, cancellation, fetcher: OnceLock::new() }
+    }
+
+    /// How inputs are treated.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// What fetches, with the store opened.

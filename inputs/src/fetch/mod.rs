@@ -14,7 +14,10 @@ use std::{
 };
 
 use zeval_builder::{cancel::Cancellation, events::Observer, store::Store};
-use zeval_model::{Algorithm, ContentMethod, Hash, StorePath};
+use zeval_model::{
+    Algorithm, ContentMethod, Hash, StorePath,
+    tree::{Modes, Walker, restore},
+};
 
 use crate::{
     Attrs, Input, InputError, Result, Settings,
@@ -197,6 +200,42 @@ impl Fetcher {
             }
             _ => Ok(Tree { store_path: made.store_path, input: result }),
         }
+    }
+
+    /// What the content of a source depends on, if that is known without looking at it.
+    pub fn fingerprint(&self, input: &Input) -> Result<Option<String>> {
+        let revision = input.revision_text()?;
+        let hash = || Ok::<_, InputError>(input.nar_hash()?.map(|hash| hash.to_sri()));
+        match input.kind() {
+            "git" => self.git_fingerprint(input),
+            "github" | "gitlab" | "sourcehut" | "hg" => Ok(revision),
+            "tarball" => Ok(hash()?.or(revision)),
+            "path" => Ok(hash()?.map(|hash| format!("path:{hash}"))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Copies a source to a new folder: with its history, if it is a repository.
+    pub fn clone_to(&self, input: &Input, folder: &Path) -> Result<()> {
+        let cloned = match input.kind() {
+            "git" => input.clone(),
+            "github" | "gitlab" | "sourcehut" => {
+                let address = Input::parse(&self.settings, &forge::clone_address(input)?, true)?;
+                address.with_overrides(input.reference(), input.revision()?.as_ref())?
+            }
+            _ => {
+                if folder.exists() {
+                    let message = format!("cannot clone into existing path \"{}\"", folder.display());
+                    return Err(InputError::new(message));
+                }
+                let tree = self.fetch(input, UseRegistries::No)?.tree;
+                let mut filter = zeval_model::tree::everything;
+                let physical = self.store.physical(&tree.store_path);
+                let mut walker = Walker::new(&physical, &mut filter);
+                return restore(&mut walker, folder, Modes::Umask).map_err(failed);
+            }
+        };
+        git::clone(&cloned, folder)
     }
 
     fn make(&self, input: &Input) -> Result<Made> {

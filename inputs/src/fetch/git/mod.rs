@@ -72,9 +72,20 @@ pub fn work_tree(input: &Input) -> Result<Option<PathBuf>> {
     })
 }
 
-/// What git is asked for to clone an input.
-pub fn clone_address(input: &Input) -> Result<String> {
-    Ok(Location::of(input)?.to_string())
+/// Clones the repository that an input is of.
+pub fn clone(input: &Input, folder: &Path) -> Result<()> {
+    let mut command = command::git(&["clone", "--"]);
+    if input.revision()?.is_some() {
+        return Err(InputError::new("cloning a specific revision is not implemented"));
+    }
+    if let Some(reference) = input.reference() {
+        command = command::git(&["clone", "--branch", reference, "--"]);
+    }
+    command.arg(Location::of(input)?.to_string()).arg(folder);
+    match command::output(command)?.0.success() {
+        true => Ok(()),
+        false => Err(InputError::new(format!("git cannot clone '{}'", input.shown()))),
+    }
 }
 
 impl Fetcher {
@@ -189,6 +200,25 @@ impl Fetcher {
         let made = self.made(self.adopt(&tree, &input.name())?, input)?;
         self.cache.put(&key, json!(made.nar_hash.to_sri()));
         Ok(made)
+    }
+
+    pub(super) fn git_fingerprint(&self, input: &Input) -> Result<Option<String>> {
+        let mut flags = String::new();
+        for (name, flag) in [("submodules", ";s"), ("exportIgnore", ";e"), ("lfs", ";l")] {
+            flags += if input.flag(name)? { flag } else { "" };
+        }
+        if let Some(revision) = input.revision_text()? {
+            return Ok(Some(format!("{revision}{flags}")));
+        }
+        let Location::Local(path) = Location::of(input)? else { return Ok(None) };
+        let repository = Repository::work_tree(&path)?;
+        if path.join(".gitmodules").exists() {
+            return Ok(None);
+        }
+        let state = work_tree::State::of(&repository)?;
+        let zero = Hash::zero(Algorithm::Sha1).to_base16();
+        let head = state.head.as_deref().unwrap_or(&zero);
+        Ok(Some(format!("{head}{flags};d={}", state.changes_hash(&path)?)))
     }
 
     /// The files of a work tree that git knows.

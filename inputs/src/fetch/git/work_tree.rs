@@ -92,6 +92,34 @@ impl State {
         Ok(hasher.finish().to_base16())
     }
 
+    /// The hash of all that differs from the commit, as Nix makes it.
+    pub fn changes_hash(&self, folder: &Path) -> Result<String> {
+        fn string(hasher: &mut Hasher, text: &[u8]) {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text);
+            hasher.update(&[0; 8][..text.len().next_multiple_of(8) - text.len()]);
+        }
+        let by_components = |path: &BString| path.split(|&byte| byte == b'/').map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let mut hasher = Hasher::new(Algorithm::Sha512);
+        let mut changed = self.changed.clone();
+        changed.sort_by_key(by_components);
+        for path in &changed {
+            string(&mut hasher, b"modified:");
+            string(&mut hasher, format!("/{path}").as_bytes());
+            let mut archive = Vec::new();
+            let file = folder.join(OsStr::from_bytes(path));
+            zeval_model::nar::dump_path(&file, &mut archive).map_err(failed)?;
+            hasher.update(&archive);
+        }
+        let mut deleted: Vec<BString> = self.deleted.iter().cloned().collect();
+        deleted.sort_by_key(by_components);
+        for path in deleted {
+            string(&mut hasher, b"deleted:");
+            string(&mut hasher, format!("/{path}").as_bytes());
+        }
+        Ok(hasher.finish().to_base16())
+    }
+
     /// The known files and the folders around them.
     fn with_folders(&self) -> HashSet<&BStr> {
         let mut all: HashSet<&BStr> = HashSet::with_capacity(self.files.len() * 2);

@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use zeval_model::StorePath;
+use zeval_model::{Algorithm, Hash, StorePath};
 
 use super::{Flake, FlakeReader, LockFile, Locked, LockedSource, Locker, ROOT, Result, difference};
-use crate::{FlakeRef, Input, InputError, fetch::git, registry::UseRegistries};
+use crate::{Fetcher, FlakeRef, Input, InputError, fetch::git, registry::UseRegistries};
 
 impl<R: FlakeReader> Locker<'_, R> {
     pub(super) fn finish(
@@ -155,4 +155,23 @@ fn put_file(
 ) -> std::result::Result<(), InputError> {
     write(&place.join(below), text)?;
     if input.kind() == "git" { git::keep_file(place, below, message) } else { Ok(()) }
+}
+
+impl Locked {
+    /// What the outputs of the flake depend on, if everything is pinned.
+    pub fn fingerprint(&self, fetcher: &Fetcher) -> std::result::Result<Option<Hash>, InputError> {
+        if self.lock_file.unlocked(&fetcher.settings).is_some() {
+            return Ok(None);
+        }
+        let locked = &self.flake.locked;
+        let Some(mut text) = fetcher.fingerprint(&locked.input)? else { return Ok(None) };
+        text += &format!(";{};{}", locked.folder, self.lock_file.to_text().0);
+        if let Some(count) = locked.input.revision_count() {
+            text += &format!(";revCount={count}");
+        }
+        if let Some(time) = locked.input.last_modified() {
+            text += &format!(";lastModified={time}");
+        }
+        Ok(Some(Hash::of(Algorithm::Sha256, text.as_bytes())))
+    }
 }
