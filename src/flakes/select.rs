@@ -92,8 +92,12 @@ fn find(
     path: &str,
 ) -> Result<std::result::Result<Value, Vec<String>>> {
     let mut value = outputs;
-    for name in parse_path(path)? {
-        let View::Attrs(attrs) = evaluator.force(value)?.view() else { return Ok(Err(Vec::new())) };
+    let names = parse_path(path)?;
+    for (index, name) in names.iter().enumerate() {
+        let View::Attrs(attrs) = evaluator.force(value)?.view() else {
+            let message = format!("'{}' is not an attribute set", names[..index].join("."));
+            return Err(EvalError::wrong_type(PosId::NONE, message));
+        };
         match attrs.get(Symbol::intern(name.as_bytes())) {
             Some(member) => value = member,
             None => {

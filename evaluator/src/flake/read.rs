@@ -151,7 +151,11 @@ impl Evaluator {
         let resolved = self.resolve(file, PosId::NONE)?;
         let value = self.evaluate_set_file(&resolved)?;
         let set = value.and_then(Value::as_attrs);
-        set.ok_or_else(|| failure(format!("file '{}' must be an attribute set", file.as_bstr())))
+        set.ok_or_else(|| {
+            let file = file.as_bstr();
+            let error = failure(format!("file '{file}' must be an attribute set"));
+            error.trace(PosId::NONE, format!("while evaluating the file '{file}':"))
+        })
     }
 
     fn expect_written(&mut self, value: Value, wanted: &str, pos: PosId) -> Result<Value> {

@@ -9,7 +9,7 @@ mod path;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -37,6 +37,8 @@ pub struct Fetcher {
     cancellation: Cancellation,
     cache: Cache,
     seen: Mutex<BTreeMap<Attrs, Tree>>,
+    /// Work trees as they were when they were first looked at: a run sees one state of each, as with Nix.
+    work_trees: Mutex<BTreeMap<PathBuf, Arc<git::State>>>,
     flags: Mutex<Registry>,
     registries: OnceLock<Vec<Registry>>,
 }
@@ -88,6 +90,7 @@ impl Fetcher {
             cancellation,
             cache,
             seen: Mutex::default(),
+            work_trees: Mutex::default(),
             flags: Mutex::new(Registry::new(Kind::Flag)),
             registries: OnceLock::new(),
         }
@@ -124,7 +127,7 @@ impl Fetcher {
         if let Some(registries) = self.registries.get() {
             return Ok(registries);
         }
-        let read = |path: &Option<std::path::PathBuf>, kind| match path {
+        let read = |path: &Option<PathBuf>, kind| match path {
             Some(path) => Registry::read(&self.settings, path, kind),
             None => Registry::new(kind),
         };

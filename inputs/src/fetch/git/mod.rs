@@ -8,7 +8,10 @@ mod submodules;
 mod verify;
 mod work_tree;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError},
+};
 
 use serde_json::json;
 use zeval_model::{Algorithm, Hash};
@@ -19,6 +22,7 @@ use crate::{
     url::{self, Url},
 };
 use command::Repository;
+pub(super) use work_tree::State;
 
 /// Where a repository is.
 enum Location {
@@ -202,6 +206,16 @@ impl Fetcher {
         Ok(made)
     }
 
+    fn work_tree_state(&self, repository: &Repository) -> Result<Arc<State>> {
+        let mut known = self.work_trees.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = known.get(&repository.folder) {
+            return Ok(Arc::clone(state));
+        }
+        let state = Arc::new(State::of(repository)?);
+        known.insert(repository.folder.clone(), Arc::clone(&state));
+        Ok(state)
+    }
+
     pub(super) fn git_fingerprint(&self, input: &Input) -> Result<Option<String>> {
         let mut flags = String::new();
         for (name, flag) in [("submodules", ";s"), ("exportIgnore", ";e"), ("lfs", ";l")] {
@@ -215,7 +229,7 @@ impl Fetcher {
         if path.join(".gitmodules").exists() {
             return Ok(None);
         }
-        let state = work_tree::State::of(&repository)?;
+        let state = self.work_tree_state(&repository)?;
         let zero = Hash::zero(Algorithm::Sha1).to_base16();
         let head = state.head.as_deref().unwrap_or(&zero);
         Ok(Some(format!("{head}{flags};d={}", state.changes_hash(&path)?)))
@@ -224,7 +238,7 @@ impl Fetcher {
     /// The files of a work tree that git knows.
     fn git_work_tree(&self, input: &Input, path: &Path) -> Result<Made> {
         let repository = Repository::work_tree(path)?;
-        let state = work_tree::State::of(&repository)?;
+        let state = self.work_tree_state(&repository)?;
         let mut input = input.clone();
         let shallow = input.flag("shallow")?;
         let mut dirty = state.is_dirty;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What git says of a work tree.
-pub(super) struct State {
+pub(in crate::fetch) struct State {
     /// The commit that is checked out, if there is one yet.
     pub head: Option<String>,
     /// The files that git knows and that are there.
