@@ -72,7 +72,7 @@ fn output(
     if arguments.xml {
         return evaluator.to_xml(value, arguments.strict, true);
     }
-    let text = match arguments.strict {
+    let text = match arguments.strict || arguments.source.flake().is_some() {
         true => {
             let whole =
                 forced::Options { depth: usize::MAX, lines: false, colours: false, errors: Errors::Fail };

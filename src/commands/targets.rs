@@ -46,7 +46,7 @@ impl Source {
     }
 
     /// The flake that is named instead of a file.
-    fn flake(&self) -> Option<String> {
+    pub fn flake(&self) -> Option<String> {
         let operand = match (&self.expr, &self.file) {
             (Some(_), _) => return None,
             (None, Some(file)) => file.clone(),
@@ -170,19 +170,25 @@ impl Context {
                 source.attributes[0]
             )));
         }
-        if !source.arguments().is_empty() {
+        if !source.given.arguments().is_empty() {
             return Err(Failed::other("'--arg' and '--argstr' are incompatible with flakes"));
         }
-        self.with_flakes(&source.language, &source.flake, options, |_| (), |evaluator, flakes| {
-            let installable = flakes.installable(flake)?;
-            let locked = flakes.lock(evaluator, &installable.reference)?;
-            let outputs = flakes.outputs(evaluator, &locked)?;
-            let paths = Search::packages(&flakes.system).paths(&installable.fragment);
-            let found = select(evaluator, outputs, &paths, &installable.reference.shown())?;
-            let found =
-                Found { attribute: found.attribute, value: found.value, outputs: installable.outputs };
-            work(evaluator, &found)
-        })
+        self.with_flakes(
+            &source.language,
+            &source.flake,
+            options,
+            |_| (),
+            |evaluator, flakes| {
+                let installable = flakes.installable(flake)?;
+                let locked = flakes.lock(evaluator, &installable.reference)?;
+                let outputs = flakes.outputs(evaluator, &locked)?;
+                let paths = Search::packages(&flakes.system).paths(&installable.fragment);
+                let found = select(evaluator, outputs, &paths, &installable.reference.shown())?;
+                let found =
+                    Found { attribute: found.attribute, value: found.value, outputs: installable.outputs };
+                work(evaluator, &found)
+            },
+        )
     }
 
     /// The derivations that a source stands for, written to the store.

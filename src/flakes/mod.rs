@@ -192,8 +192,8 @@ impl Flakes {
         for pair in flags.override_input.chunks_exact(2) {
             let path = input_path(&pair[0])?;
             let settings = self.inputs.settings();
-            let reference =
-                FlakeRef::parse(settings, &with_home(&pair[1]), Flakes::reading(&base, true)).map_err(failed)?;
+            let reference = FlakeRef::parse(settings, &with_home(&pair[1]), Flakes::reading(&base, true))
+                .map_err(failed)?;
             overrides.insert(path, reference);
         }
         let is_elsewhere = flags.reference_lock_file.is_some() && flags.output_lock_file.is_none();

@@ -26,16 +26,6 @@ impl Search {
         }
     }
 
-    /// The same, with a kind of output before.
-    pub fn first(system: &str, kind: &str, old: &str) -> Search {
-        let packages = Search::packages(system);
-        let defaults = [format!("{kind}.{system}.default"), format!("{old}.{system}")];
-        Search {
-            defaults: defaults.into_iter().chain(packages.defaults).collect(),
-            prefixes: [format!("{kind}.{system}.")].into_iter().chain(packages.prefixes).collect(),
-        }
-    }
-
     /// Templates, which are for every system.
     pub fn templates() -> Search {
         Search {
@@ -127,7 +117,8 @@ pub fn output_names(evaluator: &mut Evaluator, derivation: Value, outputs: &Outp
                     return Ok(vec![string(evaluator, name)?]);
                 }
             } else if let Some(meta) = get("meta") {
-                let meta = evaluator.expect_attrs(meta, PosId::NONE, "while evaluating the attribute 'meta'")?;
+                let meta =
+                    evaluator.expect_attrs(meta, PosId::NONE, "while evaluating the attribute 'meta'")?;
                 let names = strings(evaluator, meta.get(Symbol::intern(b"outputsToInstall")))?;
                 if !names.is_empty() {
                     return Ok(names);

@@ -14,8 +14,8 @@ use crate::{
     cli::{BuildFlags, FlakeArgument},
     commands::build_options,
     derivations,
-    flakes::select::output_names,
     flakes::Outputs,
+    flakes::select::output_names,
 };
 
 /// What is checked.
@@ -27,8 +27,16 @@ pub struct Options {
 
 /// Outputs that others have agreed on, which nobody checks.
 const COMMUNITY: [&str; 10] = [
-    "lib", "darwinConfigurations", "darwinModules", "flakeModule", "flakeModules", "herculesCI",
-    "homeConfigurations", "homeModule", "homeModules", "nixopsConfigurations",
+    "lib",
+    "darwinConfigurations",
+    "darwinModules",
+    "flakeModule",
+    "flakeModules",
+    "herculesCI",
+    "homeConfigurations",
+    "homeModule",
+    "homeModules",
+    "nixopsConfigurations",
 ];
 
 /// Names that outputs had, and have now.
@@ -43,7 +51,12 @@ const DEPRECATED: [(&str, &str); 7] = [
 ];
 
 /// Runs the command.
-pub fn run(context: &Context, flake: &FlakeArgument, flags: &BuildFlags, options: &Options) -> super::Result<()> {
+pub fn run(
+    context: &Context,
+    flake: &FlakeArgument,
+    flags: &BuildFlags,
+    options: &Options,
+) -> super::Result<()> {
     let build_options = build_options(flags);
     let (language, lock_flags) = (&flake.language, &flake.flags);
     let adjust = |settings: &mut zeval_evaluator::Settings| settings.import_from_derivation = options.build;
@@ -88,7 +101,9 @@ pub fn run(context: &Context, flake: &FlakeArgument, flags: &BuildFlags, options
     }
     match count {
         0 => Ok(()),
-        count => Err(crate::diagnostic::Failed::other(format!("{count} of the flake's outputs failed their checks"))),
+        count => Err(crate::diagnostic::Failed::other(format!(
+            "{count} of the flake's outputs failed their checks"
+        ))),
     }
 }
 
@@ -118,7 +133,11 @@ impl Check<'_> {
         for member in members {
             let name = member.path[0].clone();
             let done = self.output(evaluator, &member, &name);
-            self.note(done.map_err(|error| error.trace(member.pos, format!("while checking flake output '{name}'"))))?;
+            self.note(
+                done.map_err(|error| {
+                    error.trace(member.pos, format!("while checking flake output '{name}'"))
+                }),
+            )?;
         }
         Ok(())
     }
@@ -140,9 +159,11 @@ impl Check<'_> {
             (self.warn)(&format!("flake output attribute '{old}' is deprecated; use '{new}' instead"));
         }
         match name {
-            "checks" | "packages" | "devShells" => self.by_system(evaluator, output, |check, evaluator, output| {
-                check.each(evaluator, output, Check::derivation)
-            }),
+            "checks" | "packages" | "devShells" => {
+                self.by_system(evaluator, output, |check, evaluator, output| {
+                    check.each(evaluator, output, Check::derivation)
+                })
+            }
             "apps" => self.by_system(evaluator, output, |check, evaluator, output| {
                 check.each(evaluator, output, Check::app)
             }),
@@ -169,7 +190,9 @@ impl Check<'_> {
             "nixosModule" => Ok(()),
             "nixosModules" => self.each(evaluator, output, |_, evaluator, output| {
                 let doing = format!("while checking the NixOS module '{}'", output.name());
-                evaluator.force_at(output.value, output.pos).map_err(|error| error.trace(output.pos, doing))?;
+                evaluator
+                    .force_at(output.value, output.pos)
+                    .map_err(|error| error.trace(output.pos, doing))?;
                 Ok(())
             }),
             "nixosConfigurations" => self.each(evaluator, output, Check::configuration),
@@ -262,7 +285,8 @@ impl Check<'_> {
             }
             only(evaluator, output, &["type", "program", "meta"], "app")
         };
-        evaluate().map_err(|error| error.trace(output.pos, format!("while checking the app definition '{name}'")))
+        evaluate()
+            .map_err(|error| error.trace(output.pos, format!("while checking the app definition '{name}'")))
     }
 
     fn overlay(&mut self, evaluator: &mut Evaluator, output: &Output) -> Result<()> {
@@ -281,7 +305,9 @@ impl Check<'_> {
                 false => Err(wrong("overlay does not take an argument named 'final'".to_owned())),
             }
         };
-        evaluate().map_err(|error| error.trace(output.pos, format!("while checking the overlay '{}'", output.name())))
+        evaluate().map_err(|error| {
+            error.trace(output.pos, format!("while checking the overlay '{}'", output.name()))
+        })
     }
 
     fn bundler(&mut self, evaluator: &mut Evaluator, output: &Output) -> Result<()> {
@@ -298,7 +324,9 @@ impl Check<'_> {
             let mut found = output.clone();
             for name in ["config", "system", "build", "toplevel"] {
                 found = found.member(evaluator, name)?.ok_or_else(|| {
-                    wrong(format!("attribute '{name}' in selection path 'config.system.build.toplevel' not found"))
+                    wrong(format!(
+                        "attribute '{name}' in selection path 'config.system.build.toplevel' not found"
+                    ))
                 })?;
             }
             match found.is_derivation(evaluator)? {

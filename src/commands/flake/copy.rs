@@ -49,7 +49,9 @@ pub fn prefetch(context: &Context, flake: &FlakeArgument, link: Option<&Path>, j
     }
     locked.input.attrs.remove("__final");
     // The hash stands by itself, and is no part of what pins most kinds of inputs.
-    if !matches!(locked.input.kind(), "file" | "tarball") && resolved.input.text("narHash").ok().flatten().is_none() {
+    if !matches!(locked.input.kind(), "file" | "tarball")
+        && resolved.input.text("narHash").ok().flatten().is_none()
+    {
         locked.input.attrs.remove("narHash");
     }
     print_json(&json!({
@@ -93,9 +95,7 @@ fn inputs(
         if input.relative_path().is_none() {
             let path = match dry_run {
                 true => input.store_path().map_err(failed)?,
-                false => {
-                    flakes.fetcher()?.fetch(input, UseRegistries::No).map_err(failed)?.tree.store_path
-                }
+                false => flakes.fetcher()?.fetch(input, UseRegistries::No).map_err(failed)?.tree.store_path,
             };
             entry.insert("path".to_owned(), path.to_string().into());
         }

@@ -110,7 +110,8 @@ fn text(locked: &Locked, facts: &Facts) -> String {
 fn tree(file: &LockFile, node: NodeId, prefix: &str, visited: &mut Vec<NodeId>, text: &mut String) {
     let inputs = &file.node(node).inputs;
     for (index, (name, edge)) in inputs.iter().enumerate() {
-        let (branch, below) = if index + 1 == inputs.len() { ("└───", "    ") } else { ("├───", "│   ") };
+        let (branch, below) =
+            if index + 1 == inputs.len() { ("└───", "    ") } else { ("├───", "│   ") };
         match edge {
             Edge::Follows(path) => {
                 *text += &format!("{prefix}{branch}{name} follows input '{}'\n", path.join("/"));

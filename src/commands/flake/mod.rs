@@ -42,9 +42,11 @@ pub fn run(context: &Context, arguments: &Flake) -> Result<()> {
             };
             lock(context, flake, flags, language, *json, update)
         }
-        FlakeCommand::Show { flake, legacy, all_systems, json } => {
-            show::run(context, flake, &show::Options { legacy: *legacy, all_systems: *all_systems, json: *json })
-        }
+        FlakeCommand::Show { flake, legacy, all_systems, json } => show::run(
+            context,
+            flake,
+            &show::Options { legacy: *legacy, all_systems: *all_systems, json: *json },
+        ),
         FlakeCommand::Check { flake, options, no_build, all_systems, json } => {
             let wanted = check::Options { build: !no_build, all_systems: *all_systems, json: *json };
             check::run(context, flake, options, &wanted)
@@ -67,14 +69,20 @@ fn lock(
     adjust: impl FnOnce(&mut LockOptions) + Send,
 ) -> Result<()> {
     let flags = FlakeFlags { refresh: true, ..flags.clone() };
-    let text = context.with_flakes(language, &flags, &Default::default(), |_| (), |evaluator, flakes| {
-        let reference = flakes.reference(reference)?;
-        let mut options = flakes.options()?;
-        adjust(&mut options);
-        // These commands are there to write it.
-        options.write = !flags.no_write_lock_file;
-        Ok(flakes.lock_with(evaluator, &reference, &options)?.lock_file.to_text().0)
-    })?;
+    let text = context.with_flakes(
+        language,
+        &flags,
+        &Default::default(),
+        |_| (),
+        |evaluator, flakes| {
+            let reference = flakes.reference(reference)?;
+            let mut options = flakes.options()?;
+            adjust(&mut options);
+            // These commands are there to write it.
+            options.write = !flags.no_write_lock_file;
+            Ok(flakes.lock_with(evaluator, &reference, &options)?.lock_file.to_text().0)
+        },
+    )?;
     if json {
         println!("{text}");
     }
@@ -86,7 +94,10 @@ impl Context {
     fn with_flake<T: Send>(
         &self,
         flake: &FlakeArgument,
-        work: impl FnOnce(&mut zeval_evaluator::Evaluator, &Flakes) -> std::result::Result<T, zeval_evaluator::Failure>
+        work: impl FnOnce(
+            &mut zeval_evaluator::Evaluator,
+            &Flakes,
+        ) -> std::result::Result<T, zeval_evaluator::Failure>
         + Send,
     ) -> Result<T> {
         self.with_flakes(&flake.language, &flake.flags, &Default::default(), |_| (), work)

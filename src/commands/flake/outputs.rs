@@ -1,6 +1,8 @@
 //! Walking the outputs of a flake.
 
-use zeval_evaluator::{EvalError, Evaluator, Failure, Symbol, Value, View, eval::error::Traced, position::PosId};
+use zeval_evaluator::{
+    EvalError, Evaluator, Failure, Symbol, Value, View, eval::error::Traced, position::PosId,
+};
 
 use crate::flakes::select::string;
 

@@ -24,20 +24,21 @@ const BY_SYSTEM: [&str; 5] = ["apps", "checks", "devShells", "legacyPackages", "
 pub fn run(context: &Context, flake: &FlakeArgument, options: &Options) -> super::Result<()> {
     let no_builds = |settings: &mut zeval_evaluator::Settings| settings.import_from_derivation = false;
     let (language, flags) = (&flake.language, &flake.flags);
-    let (text, json) = context.with_flakes(language, flags, &Default::default(), no_builds, |evaluator, flakes| {
-        let reference = flakes.reference(&flake.reference)?;
-        let locked = flakes.lock(evaluator, &reference)?;
-        let outputs = flakes.outputs(evaluator, &locked)?;
-        let mut show = Show {
-            options,
-            system: flakes.system.clone(),
-            text: String::new(),
-            warn: Box::new(|message: &str| flakes.inputs.settings().warn(message)),
-        };
-        let header = locked.flake.locked.shown();
-        let json = show.visit(evaluator, &Output::root(outputs), &header, "")?;
-        Ok((show.text, json))
-    })?;
+    let (text, json) =
+        context.with_flakes(language, flags, &Default::default(), no_builds, |evaluator, flakes| {
+            let reference = flakes.reference(&flake.reference)?;
+            let locked = flakes.lock(evaluator, &reference)?;
+            let outputs = flakes.outputs(evaluator, &locked)?;
+            let mut show = Show {
+                options,
+                system: flakes.system.clone(),
+                text: String::new(),
+                warn: Box::new(|message: &str| flakes.inputs.settings().warn(message)),
+            };
+            let header = locked.flake.locked.shown();
+            let json = show.visit(evaluator, &Output::root(outputs), &header, "")?;
+            Ok((show.text, json))
+        })?;
     match options.json {
         true => print_json(&json),
         false => print!("{text}"),
@@ -69,11 +70,18 @@ enum Shape {
 fn shape(path: &[&str]) -> Shape {
     match path {
         [] => Shape::Set,
-        ["defaultPackage" | "devShell" | "formatter" | "nixosConfigurations" | "nixosModules" | "defaultApp"
-        | "templates" | "overlays"] => Shape::Set,
-        ["checks" | "packages" | "devShells" | "apps"] | ["checks" | "packages" | "devShells" | "apps", _] => {
-            Shape::Set
-        }
+        [
+            "defaultPackage"
+            | "devShell"
+            | "formatter"
+            | "nixosConfigurations"
+            | "nixosModules"
+            | "defaultApp"
+            | "templates"
+            | "overlays",
+        ] => Shape::Set,
+        ["checks" | "packages" | "devShells" | "apps"]
+        | ["checks" | "packages" | "devShells" | "apps", _] => Shape::Set,
         ["defaultPackage" | "devShell" | "formatter", _] => Shape::Derivation,
         ["checks" | "packages" | "devShells", _, _] => Shape::Derivation,
         ["hydraJobs", ..] => Shape::Jobs,
@@ -89,7 +97,13 @@ fn shape(path: &[&str]) -> Shape {
 
 impl Show<'_> {
     /// Shows an output behind `header`; its members get `prefix` before them.
-    fn visit(&mut self, evaluator: &mut Evaluator, output: &Output, header: &str, prefix: &str) -> Result<Json> {
+    fn visit(
+        &mut self,
+        evaluator: &mut Evaluator,
+        output: &Output,
+        header: &str,
+        prefix: &str,
+    ) -> Result<Json> {
         let mut json = Map::new();
         let path: Vec<&str> = output.path.iter().map(String::as_str).collect();
         let done = match shape(&path) {
@@ -183,7 +197,8 @@ impl Show<'_> {
             }
         }
         for (index, member) in shown.iter().enumerate() {
-            let (branch, below) = if index + 1 == shown.len() { ("└───", "    ") } else { ("├───", "│   ") };
+            let (branch, below) =
+                if index + 1 == shown.len() { ("└───", "    ") } else { ("├───", "│   ") };
             let name = member.path.last().cloned().unwrap_or_default();
             let header = format!("{prefix}{branch}{name}");
             let value = self.visit(evaluator, member, &header, &format!("{prefix}{below}"))?;

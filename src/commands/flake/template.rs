@@ -24,7 +24,9 @@ pub fn make(context: &Context, template: Option<&str>, folder: &Path, language: 
         None => {
             fs::create_dir_all(folder).map_err(|error| cannot("make", folder, &error))?;
             let file = folder.join("flake.nix");
-            writer.file(&file, BEGINNING.as_bytes(), "the template").map_err(|error| cannot("write", &file, &error))?;
+            writer
+                .file(&file, BEGINNING.as_bytes(), "the template")
+                .map_err(|error| cannot("write", &file, &error))?;
         }
         Some(template) => {
             let (source, text) = files_of(context, template, language)?;
@@ -52,22 +54,29 @@ fn cannot(action: &str, path: &Path, error: &io::Error) -> Failed {
 /// Where the files of a template are, and what it says to who uses it.
 fn files_of(context: &Context, template: &str, language: &Language) -> Result<(PathBuf, Option<String>)> {
     let flags = FlakeFlags::default();
-    context.with_flakes(language, &flags, &Default::default(), |_| (), |evaluator, flakes| {
-        let installable = flakes.installable(template)?;
-        let locked = flakes.lock(evaluator, &installable.reference)?;
-        let outputs = flakes.outputs(evaluator, &locked)?;
-        let paths = Search::templates().paths(&installable.fragment);
-        let found = select(evaluator, outputs, &paths, &installable.reference.shown())?;
-        let output = super::outputs::Output {
-            path: found.attribute.split('.').map(str::to_owned).collect(),
-            value: found.value,
-            pos: Default::default(),
-        };
-        let path = output.member(evaluator, "path")?.map_or(zeval_evaluator::Value::NULL, |path| path.value);
-        let doing = format!("while evaluating the path of the template '{}'", found.attribute);
-        let path = evaluator.coerce_to_path(path, &mut None, Default::default(), &doing)?;
-        Ok((evaluator.session.physical(path), output.text(evaluator, "welcomeText")?))
-    })
+    context.with_flakes(
+        language,
+        &flags,
+        &Default::default(),
+        |_| (),
+        |evaluator, flakes| {
+            let installable = flakes.installable(template)?;
+            let locked = flakes.lock(evaluator, &installable.reference)?;
+            let outputs = flakes.outputs(evaluator, &locked)?;
+            let paths = Search::templates().paths(&installable.fragment);
+            let found = select(evaluator, outputs, &paths, &installable.reference.shown())?;
+            let output = super::outputs::Output {
+                path: found.attribute.split('.').map(str::to_owned).collect(),
+                value: found.value,
+                pos: Default::default(),
+            };
+            let path =
+                output.member(evaluator, "path")?.map_or(zeval_evaluator::Value::NULL, |path| path.value);
+            let doing = format!("while evaluating the path of the template '{}'", found.attribute);
+            let path = evaluator.coerce_to_path(path, &mut None, Default::default(), &doing)?;
+            Ok((evaluator.session.physical(path), output.text(evaluator, "welcomeText")?))
+        },
+    )
 }
 
 #[derive(Default)]

@@ -99,7 +99,8 @@ impl State {
             hasher.update(text);
             hasher.update(&[0; 8][..text.len().next_multiple_of(8) - text.len()]);
         }
-        let by_components = |path: &BString| path.split(|&byte| byte == b'/').map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let by_components =
+            |path: &BString| path.split(|&byte| byte == b'/').map(<[u8]>::to_vec).collect::<Vec<_>>();
         let mut hasher = Hasher::new(Algorithm::Sha512);
         let mut changed = self.changed.clone();
         changed.sort_by_key(by_components);
