@@ -18,6 +18,7 @@ pub mod position;
 pub mod print;
 mod search_path;
 pub mod session;
+pub mod shown;
 pub mod store;
 pub mod suggest;
 pub mod symbol;

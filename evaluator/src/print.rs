@@ -83,7 +83,7 @@ impl Printer {
             }
             View::Float(value) => self.out.push_str(&float(value)),
             View::String(string) => string_to(&mut self.out, string.bytes(), self.limits.string),
-            View::Path(path) => self.out.push_str(&path.to_str_lossy()),
+            View::Path(path) => self.out.push_str(&crate::shown::path(path)),
             View::Thunk(thunk) => self.out.push_str(match self.style {
                 _ if thunk.is_busy() => "«potential infinite recursion»",
                 Style::Instantiate => "<CODE>",
@@ -261,7 +261,7 @@ pub fn excerpt(pos: PosId, indent: usize, width: usize) -> String {
 /// The name of a source.
 pub fn origin(origin: &Origin) -> String {
     match origin {
-        Origin::File(path) => path.display().to_string(),
+        Origin::File(path) => crate::shown::path(path.as_os_str().as_encoded_bytes()).into_owned(),
         Origin::String => "«string»".into(),
         Origin::Stdin => "«stdin»".into(),
         Origin::Internal(name) => (*name).to_owned(),

@@ -277,7 +277,7 @@ impl zeval_model::derivation::DerivationHashes for Session {
 
 /// The error for a file that is not there.
 pub(crate) fn missing(path: &[u8], pos: PosId) -> crate::Failure {
-    EvalError::new(ErrorKind::World, pos, format!("path '{}' does not exist", path.as_bstr()))
+    EvalError::new(ErrorKind::World, pos, crate::shown::missing(path))
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,6 +1,12 @@
 //! How inputs are treated: what the command line and the environment say.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use zeval_model::StorePath;
 
 use crate::error::{InputError, Result};
 
@@ -36,7 +42,13 @@ pub struct Settings {
     pub cache: PathBuf,
     /// Prints a warning.
     pub warn: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Hears of every source that was fetched: its store path, what people know it as (if not by that path), and the work
+    /// tree that it is of.
+    pub fetched: Arc<Fetched>,
 }
+
+/// See [`Settings::fetched`].
+pub type Fetched = dyn Fn(&StorePath, Option<&str>, Option<&Path>) + Send + Sync;
 
 impl Settings {
     /// What counts unless something else is said, with a folder for what is kept between runs.
@@ -55,6 +67,7 @@ impl Settings {
             trust_tarballs_from_git_forges: true,
             cache,
             warn: Arc::new(|message| eprintln!("warning: {message}")),
+            fetched: Arc::new(|_, _, _| ()),
         }
     }
 

@@ -28,7 +28,7 @@ pub struct FlakeFlags {
     /// Begin with this lock file instead of the flake's
     #[arg(long, value_name = "FILE")]
     pub reference_lock_file: Option<PathBuf>,
-    /// Write the lock file there instead; implies --commit-lock-file=no
+    /// Write the lock file there instead
     #[arg(long, value_name = "FILE")]
     pub output_lock_file: Option<PathBuf>,
     /// Look no names up in registries

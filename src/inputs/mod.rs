@@ -4,7 +4,7 @@ mod flake;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
@@ -13,6 +13,7 @@ use zeval_evaluator::{
     Evaluator,
     inputs::{Fetched, InputFailure, Inputs, LockedFlake, Tree, Wanted},
     position::PosId,
+    shown::{self, Shown},
 };
 use zeval_inputs::{
     Attrs, Fetcher, FlakeRef, Input, InputError, Settings, fetch::nar_or_file_hash, reference::Reading,
@@ -39,6 +40,12 @@ pub fn settings(features: &[String]) -> Settings {
     settings.features = features.to_vec();
     settings.user_registry = config_folder().map(|folder| folder.join("nix/registry.json"));
     settings.access_tokens = access_tokens();
+    settings.fetched = Arc::new(|path, name, work_tree| {
+        if let Some(name) = name {
+            let shown = Shown { name: name.to_owned(), work_tree: work_tree.map(Path::to_owned) };
+            shown::register(&path.to_string(), shown);
+        }
+    });
     settings
 }
 

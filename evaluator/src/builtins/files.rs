@@ -436,7 +436,7 @@ fn file_name(path: &[u8]) -> String {
 
 fn add(evaluator: &mut Evaluator, mut wanted: Addition, pos: PosId) -> Result<Value> {
     let shown = wanted.path.clone();
-    let doing = || format!("while adding path '{}'", shown.as_bstr());
+    let doing = || format!("while adding path '{}'", crate::shown::path(&shown));
     let added = match wanted.context {
         Some(_) => realise_context(evaluator, wanted.context, std::mem::take(&mut wanted.path), pos)
             .and_then(|path| {
@@ -461,6 +461,9 @@ fn add_realised(evaluator: &mut Evaluator, wanted: &Addition, pos: PosId) -> Res
         if session.store.is_valid(&path) {
             return Ok(store_path_value(evaluator, path));
         }
+    }
+    if physical.symlink_metadata().is_err() {
+        return Err(crate::session::missing(&wanted.path, pos));
     }
     let mut failure = None;
     let added = match wanted.filter {

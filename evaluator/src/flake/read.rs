@@ -13,7 +13,7 @@ use crate::{
         expect::show_type,
     },
     ir::Expr,
-    position::{Origin, PosId},
+    position::PosId,
     symbol::Symbol,
     value::{Attrs as Set, Value, View, thunk::ThunkState},
 };
@@ -82,12 +82,7 @@ fn failure(message: impl Into<String>) -> Failure {
 /// A position as Nix writes it within a message.
 pub fn place(pos: PosId) -> String {
     let Some(place) = pos.place() else { return "«none»".to_owned() };
-    let name = match &place.source.origin {
-        Origin::File(path) => path.display().to_string(),
-        Origin::String => "«string»".to_owned(),
-        Origin::Stdin => "«stdin»".to_owned(),
-        Origin::Internal(name) => format!("«internal»/{name}"),
-    };
+    let name = crate::print::origin(&place.source.origin);
     format!("{name}:{}:{}", place.line, place.column)
 }
 

@@ -123,7 +123,7 @@ impl Printer<'_> {
                 string_to(&mut literal, string.bytes(), usize::MAX);
                 self.text(Paint::String, &literal);
             }
-            View::Path(path) => self.text(Paint::Path, &path.to_str_lossy()),
+            View::Path(path) => self.text(Paint::Path, &crate::shown::path(path)),
             View::Thunk(_) => self.text(Paint::Note, "«thunk»"),
             View::Attrs(attrs) => return self.attrs(value, attrs, depth),
             View::List(list) => {

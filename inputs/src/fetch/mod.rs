@@ -195,6 +195,13 @@ impl Fetcher {
                 Ok(Made { input: result, ..made })
             })
             .map_err(|error| error.trace(format!("while fetching the input '{shown}'")))?;
+        let work_tree = git::used_in_place(input)?;
+        let name = match (&work_tree, input.kind()) {
+            (Some(folder), _) => Some(folder.display().to_string()),
+            (None, "path") => None,
+            _ => Some(format!("«{}»", made.input.shown())),
+        };
+        (self.settings.fetched)(&made.store_path, name.as_deref(), work_tree.as_deref());
         let mut result = made.input;
         result.set("narHash", made.nar_hash.to_sri());
         match input.nar_hash()? {

@@ -76,6 +76,12 @@ pub fn work_tree(input: &Input) -> Result<Option<PathBuf>> {
     })
 }
 
+/// The work tree that an input is taken from as it is now.
+pub fn used_in_place(input: &Input) -> Result<Option<PathBuf>> {
+    let pinned = input.kind() != "git" || input.reference().is_some() || input.revision()?.is_some();
+    if pinned { Ok(None) } else { work_tree(input) }
+}
+
 /// Clones the repository that an input is of.
 pub fn clone(input: &Input, folder: &Path) -> Result<()> {
     let mut command = command::git(&["clone", "--"]);
