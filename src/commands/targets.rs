@@ -4,7 +4,10 @@ use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf, sync::Arc};
 
 use zeval_builder::{build::BuildOptions, schedule::DrvOutput, store::Store};
 use zeval_evaluator::{
-    EvalError, Evaluator, Failure, Session, Settings, Symbol, Value, position::PosId, with_large_stack,
+    EvalError, Evaluator, Failure, Session, Settings, Symbol, Value,
+    position::PosId,
+    value::context::{ContextElement, Derived},
+    with_large_stack,
 };
 use zeval_model::StorePath;
 
@@ -225,6 +228,9 @@ fn collect_outputs(evaluator: &mut Evaluator, found: &Found) -> std::result::Res
         Some(attrs) => evaluator.is_derivation(attrs)?,
         None => false,
     };
+    if let Some(targets) = text_targets(value) {
+        return Ok(targets);
+    }
     if !is_derivation {
         let message = format!(
             "expected flake output attribute '{attribute}' to be a derivation or path but found {}: {}",
@@ -243,6 +249,15 @@ fn collect_outputs(evaluator: &mut Evaluator, found: &Found) -> std::result::Res
         wanted: DrvOutput { drv: drv.clone(), output },
     };
     Ok(names.into_iter().map(target).collect())
+}
+
+/// What a text such as `"${package}"` stands for: the one output that it refers to.
+fn text_targets(value: Value) -> Option<Vec<Target>> {
+    let context: Vec<_> = value.as_string()?.context?.iter().collect();
+    let [ContextElement::Built(built)] = context.as_slice() else { return None };
+    let Derived::Opaque(drv) = &*built.derivation else { return None };
+    let wanted = DrvOutput { drv: drv.clone(), output: built.output.clone() };
+    Some(vec![Target { attribute: None, wanted }])
 }
 
 /// The derivations that a value holds.

@@ -1,20 +1,9 @@
 {
-  description = "One derivation, and nothing it needs";
+  description = "A greeting";
 
-  outputs = { self }:
-    let
-      systems = [ "x86_64-linux" "aarch64-linux" ];
-      forAll = make: builtins.listToAttrs (map (system: { name = system; value = make system; }) systems);
-    in
-    {
-      packages = forAll (system: {
-        default = derivation {
-          inherit system;
-          name = "empty";
-          builder = "builtin:fetchurl";
-          url = "file:///dev/null";
-          outputHash = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-        };
-      });
-    };
+  # inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+
+  outputs = { self }: {
+    greeting = "hello from ${self.outPath}";
+  };
 }
