@@ -6,7 +6,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use flake::{Flake, FlakeArgument, FlakeCommand, FlakeFlags};
+pub use flake::{Flake, FlakeArgument, FlakeCommand, FlakeFlags, Run, Shell};
 
 /// Evaluates the Nix language and builds what it describes: without root, without a daemon, from one binary.
 #[derive(Parser)]
@@ -75,6 +75,10 @@ pub enum Command {
     Pin(Pin),
     /// Evaluate expressions as they are typed
     Repl(Repl),
+    /// Run a program of a flake
+    Run(Run),
+    /// Run a shell that has programs of flakes
+    Shell(Shell),
     /// Compare built outputs with the hashes recorded beside an expression
     Verify(Verify),
 }

@@ -26,6 +26,12 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|first| first == zeval_builder::sandbox::ENTRY) {
         zeval_builder::sandbox::sandbox_main();
     }
+    if let [first, view] = arguments.as_slice()
+        && first == zeval_builder::sandbox::VIEW_ENTRY
+    {
+        eprintln!("error: {}", zeval_builder::sandbox::view_main(&view.to_string_lossy()));
+        return ExitCode::FAILURE;
+    }
     let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
     if nix::is_command(&name) {
         return nix::run(&name, &arguments);

@@ -52,6 +52,40 @@ pub struct Flake {
     pub command: FlakeCommand,
 }
 
+/// `zeval run`
+#[derive(Args)]
+pub struct Run {
+    /// The flake and what in it
+    #[arg(value_name = "REF", default_value = ".")]
+    pub installable: String,
+    /// Arguments of the program, behind `--`
+    #[arg(last = true)]
+    pub arguments: Vec<String>,
+    #[command(flatten)]
+    pub flags: FlakeFlags,
+    #[command(flatten)]
+    pub language: Language,
+    #[command(flatten)]
+    pub options: BuildFlags,
+}
+
+/// `zeval shell`
+#[derive(Args)]
+pub struct Shell {
+    /// The flakes and what in them
+    #[arg(value_name = "REF", default_value = ".")]
+    pub installables: Vec<String>,
+    /// Run this command instead of a shell
+    #[arg(long, short, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+    #[command(flatten)]
+    pub flags: FlakeFlags,
+    #[command(flatten)]
+    pub language: Language,
+    #[command(flatten)]
+    pub options: BuildFlags,
+}
+
 /// A flake and how to treat it.
 #[derive(Args, Clone, Default)]
 pub struct FlakeArgument {

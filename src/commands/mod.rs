@@ -6,7 +6,8 @@ mod flake;
 mod instantiate;
 mod log;
 mod pin;
-pub mod targets;
+pub mod run;
+mod targets;
 mod verify;
 
 use std::{process::ExitCode, sync::Arc};
@@ -67,6 +68,8 @@ pub fn run() -> ExitCode {
         Command::Log(arguments) => log::run(&context, &arguments),
         Command::Pin(arguments) => pin::run(&context, &arguments),
         Command::Repl(arguments) => crate::repl::run(&context, &arguments),
+        Command::Run(arguments) => run::run(&context, &arguments),
+        Command::Shell(arguments) => run::shell(&context, &arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
     };
     match result {

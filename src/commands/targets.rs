@@ -214,14 +214,17 @@ impl Context {
 }
 
 /// What was found in a flake.
-struct Found {
-    attribute: String,
-    value: Value,
-    outputs: Outputs,
+pub struct Found {
+    pub attribute: String,
+    pub value: Value,
+    pub outputs: Outputs,
 }
 
 /// The outputs of a derivation of a flake that are meant.
-fn collect_outputs(evaluator: &mut Evaluator, found: &Found) -> std::result::Result<Vec<Target>, Failure> {
+pub fn collect_outputs(
+    evaluator: &mut Evaluator,
+    found: &Found,
+) -> std::result::Result<Vec<Target>, Failure> {
     let value = evaluator.force(found.value)?;
     let attribute = &found.attribute;
     let is_derivation = match value.as_attrs() {

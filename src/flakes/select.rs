@@ -26,6 +26,16 @@ impl Search {
         }
     }
 
+    /// The same, with a kind of output before.
+    pub fn first(system: &str, kind: &str, old: &str) -> Search {
+        let packages = Search::packages(system);
+        let defaults = [format!("{kind}.{system}.default"), format!("{old}.{system}")];
+        Search {
+            defaults: defaults.into_iter().chain(packages.defaults).collect(),
+            prefixes: [format!("{kind}.{system}.")].into_iter().chain(packages.prefixes).collect(),
+        }
+    }
+
     /// Templates, which are for every system.
     pub fn templates() -> Search {
         Search {

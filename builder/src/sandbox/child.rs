@@ -141,7 +141,7 @@ fn enter_namespaces(plan: &Plan) -> Result<(), Failure> {
     write_map("gid_map", &format!("{} {group} 1", plan.identity.inside_group))
 }
 
-fn write_map(name: &str, text: &str) -> Result<(), Failure> {
+pub(super) fn write_map(name: &str, text: &str) -> Result<(), Failure> {
     fs::write(Path::new("/proc/self").join(name), text).map_err(|error| {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
         Failure {

@@ -11,10 +11,13 @@ mod launch;
 mod plan;
 mod root;
 mod staging;
+mod view;
 
 pub use identity::choose as choose_identity;
 pub use launch::{Listener, Running, Stop, launch};
 pub use plan::{Bind, End, Identity, Plan, Process, Report};
+
+pub use view::{VIEW_ENTRY, View, view_main};
 
 /// The hidden first argument.
 pub const ENTRY: &str = "__sandbox";

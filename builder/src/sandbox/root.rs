@@ -193,13 +193,13 @@ pub(super) fn show(source: &Path, target: &Path) -> Result<Shown, Failure> {
     bind_mount(source, target).map(|()| Shown::Mounted)
 }
 
-fn bind_mount(source: &Path, target: &Path) -> Result<(), Failure> {
+pub(super) fn bind_mount(source: &Path, target: &Path) -> Result<(), Failure> {
     mount(Some(source), target, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
         .step(|| format!("mount {} on {}", source.display(), target.display()))
 }
 
 /// Adds restrictions to a mount; those it has already must be named again or the kernel refuses.
-fn restrict(target: &Path, access: MsFlags) -> Result<(), Failure> {
+pub(super) fn restrict(target: &Path, access: MsFlags) -> Result<(), Failure> {
     let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | access;
     let present = statvfs(target).step(|| format!("look at the mount {}", target.display()))?.flags();
     if present.contains(FsFlags::ST_RDONLY) {
@@ -219,7 +219,7 @@ pub(super) fn mount_tmpfs(target: &Path, options: &str) -> Result<(), Failure> {
     })
 }
 
-fn make_dir(path: &Path) -> Result<(), Failure> {
+pub(super) fn make_dir(path: &Path) -> Result<(), Failure> {
     match fs::DirBuilder::new().mode(0o755).create(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         result => result.step(|| format!("make the folder {}", path.display())),

@@ -1,0 +1,185 @@
+//! `zeval run` and `zeval shell`: programs of flakes, run with the store where they look for it.
+
+use zeval_builder::{
+    sandbox::View,
+    schedule::{Builder, DrvOutput},
+    store::Store,
+};
+use zeval_evaluator::{
+    Evaluator, Failure, Symbol, Value,
+    eval::coerce::Coercion,
+    position::PosId,
+    text::version::parse_derivation_name,
+    value::{
+        Context as References,
+        context::{ContextElement, Derived},
+    },
+};
+
+use super::{
+    Context, Result, build_options,
+    targets::{Found, collect_outputs},
+};
+use crate::{
+    cli::{BuildFlags, FlakeFlags, Language, Run, Shell},
+    diagnostic::Failed,
+    flakes::{
+        Flakes,
+        select::{Search, select, string},
+    },
+};
+
+/// What is to be run, and what must be built for it.
+struct Program {
+    path: Path,
+    needs: Vec<DrvOutput>,
+}
+
+/// Where a program is.
+enum Path {
+    /// Said by an app.
+    Exact(String),
+    /// `bin/NAME` of the first output that is built.
+    Named(String),
+}
+
+/// `zeval run`
+pub fn run(context: &Context, arguments: &Run) -> Result<()> {
+    let (flags, language) = (&arguments.flags, &arguments.language);
+    let program = with_found(context, language, flags, &arguments.options, |evaluator, flakes| {
+        let search = Search::first(&flakes.system, "apps", "defaultApp");
+        let found = find(evaluator, flakes, &arguments.installable, &search)?;
+        program(evaluator, &found)
+    })?;
+    let store = context.store()?;
+    let built = build(context, &store, &arguments.options, &program.needs)?;
+    let path = match program.path {
+        Path::Exact(path) => path,
+        Path::Named(name) => match built.first() {
+            Some(output) => format!("{output}/bin/{name}"),
+            None => name,
+        },
+    };
+    enter(&store, path, arguments.arguments.clone(), Vec::new())
+}
+
+/// `zeval shell`
+pub fn shell(context: &Context, arguments: &Shell) -> Result<()> {
+    let (flags, language) = (&arguments.flags, &arguments.language);
+    let needs = with_found(context, language, flags, &arguments.options, |evaluator, flakes| {
+        let search = Search::packages(&flakes.system);
+        let mut needs = Vec::new();
+        for installable in &arguments.installables {
+            let found = find(evaluator, flakes, installable, &search)?;
+            let targets = collect_outputs(evaluator, &found)?;
+            needs.extend(targets.into_iter().map(|target| target.wanted));
+        }
+        Ok(needs)
+    })?;
+    let store = context.store()?;
+    let built = build(context, &store, &arguments.options, &needs)?;
+    let folders: Vec<String> = built.iter().map(|path| format!("{path}/bin")).collect();
+    let before = std::env::var("PATH").unwrap_or_default();
+    let path = [folders.join(":"), before].join(":");
+    let variables = vec![("PATH".to_owned(), path)];
+    let command = match arguments.command.split_first() {
+        Some((program, rest)) => (program.clone(), rest.to_vec()),
+        None => (std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned()), Vec::new()),
+    };
+    enter(&store, command.0, command.1, variables)
+}
+
+fn with_found<T: Send>(
+    context: &Context,
+    language: &Language,
+    flags: &FlakeFlags,
+    options: &BuildFlags,
+    work: impl FnOnce(&mut Evaluator, &Flakes) -> std::result::Result<T, Failure> + Send,
+) -> Result<T> {
+    context.with_flakes(language, flags, &build_options(options), |_| (), work)
+}
+
+fn find(
+    evaluator: &mut Evaluator,
+    flakes: &Flakes,
+    text: &str,
+    search: &Search,
+) -> std::result::Result<Found, Failure> {
+    let installable = flakes.installable(text)?;
+    let locked = flakes.lock(evaluator, &installable.reference)?;
+    let outputs = flakes.outputs(evaluator, &locked)?;
+    let paths = search.paths(&installable.fragment);
+    let found = select(evaluator, outputs, &paths, &installable.reference.shown())?;
+    Ok(Found { attribute: found.attribute, value: found.value, outputs: installable.outputs })
+}
+
+/// The program that an app or a derivation stands for.
+fn program(evaluator: &mut Evaluator, found: &Found) -> std::result::Result<Program, Failure> {
+    let attribute = &found.attribute;
+    let doing = format!("while evaluating the flake output '{attribute}'");
+    let attrs = evaluator.expect_attrs(found.value, PosId::NONE, &doing)?;
+    let get = |name: &str| attrs.get(Symbol::intern(name.as_bytes()));
+    let kind = get("type").map(|kind| string(evaluator, kind)).transpose()?;
+    if kind.as_deref() == Some("app") {
+        let mut references = None;
+        let program = get("program").unwrap_or(Value::NULL);
+        let path = evaluator.coerce(program, Coercion::APPENDED, &mut references, PosId::NONE, &doing)?;
+        let path = Path::Exact(String::from_utf8_lossy(path).into_owned());
+        return Ok(Program { path, needs: needs(references) });
+    }
+    let targets = collect_outputs(evaluator, found)?;
+    let main = match get("meta") {
+        Some(meta) => {
+            let meta = evaluator.expect_attrs(meta, PosId::NONE, &doing)?;
+            meta.get(Symbol::intern(b"mainProgram"))
+        }
+        None => None,
+    };
+    let name = match main.or(get("pname")) {
+        Some(name) => string(evaluator, name)?,
+        None => {
+            let name = string(evaluator, get("name").unwrap_or(Value::NULL))?;
+            String::from_utf8_lossy(parse_derivation_name(name.as_bytes()).0).into_owned()
+        }
+    };
+    let needs = targets.into_iter().map(|target| target.wanted).collect();
+    Ok(Program { path: Path::Named(name), needs })
+}
+
+/// The outputs that a text refers to.
+fn needs(references: Option<&'static References>) -> Vec<DrvOutput> {
+    let elements = references.iter().flat_map(|references| references.iter());
+    let output = |element: &ContextElement| match element {
+        ContextElement::Built(built) => match &*built.derivation {
+            Derived::Opaque(drv) => Some(DrvOutput { drv: drv.clone(), output: built.output.clone() }),
+            Derived::Built(_) => None,
+        },
+        _ => None,
+    };
+    elements.filter_map(output).collect()
+}
+
+fn build(context: &Context, store: &Store, options: &BuildFlags, needs: &[DrvOutput]) -> Result<Vec<String>> {
+    let builder = Builder::new(store, build_options(options));
+    let built = builder.build(needs, &*context.view, &context.cancellation)?;
+    Ok(built.into_iter().map(|built| built.path.to_string()).collect())
+}
+
+/// Becomes a program.
+fn enter(
+    store: &Store,
+    program: String,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+) -> Result<()> {
+    let layout = store.layout();
+    let view = View {
+        store: layout.store().to_owned(),
+        mount_point: layout.temporary(),
+        program,
+        arguments,
+        variables,
+    };
+    let program = view.program.clone();
+    Err(Failed::other(format!("cannot run '{program}': {}", view.enter())))
+}
