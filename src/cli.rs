@@ -137,6 +137,12 @@ pub struct Language {
     /// Stop at errors and at `builtins.break`, to look around
     #[arg(long)]
     pub debugger: bool,
+    /// Measure what the evaluation spends its time on: folded stacks, or a picture if FILE ends in .svg
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Print counts and times of the evaluation to standard error, as JSON
+    #[arg(long)]
+    pub stats: bool,
     /// Set one of Nix's settings
     #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], action = clap::ArgAction::Append)]
     pub option: Vec<String>,

@@ -7,6 +7,7 @@ mod diagnostic;
 mod evaluation;
 mod flakes;
 mod inputs;
+mod measure;
 mod nix;
 mod progress;
 mod repl;

@@ -10,7 +10,7 @@ use crate::{
         Evaluator,
         error::{ErrorKind, EvalError, Result},
     },
-    ir::debug::{DebugPoint, What},
+    ir::mark::{Mark, What},
     position::PosId,
     value::Env,
 };
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub struct Frame {
     /// The expression.
-    pub point: &'static DebugPoint,
+    pub mark: &'static Mark,
     env: &'static Env,
 }
 
@@ -74,14 +74,14 @@ impl Evaluator {
         self.debugger = Some(Box::new(debugger));
     }
 
-    /// Evaluates a marked expression.
+    /// Evaluates a marked expression under the debugger.
     #[inline(never)]
-    pub(crate) fn debug_point(&mut self, point: &'static DebugPoint, env: &'static Env) -> Result<Value> {
-        let Some(debugger) = &mut self.debugger else { return self.eval(&point.body, env) };
-        debugger.frames.push(Frame { point, env });
+    pub(crate) fn debugged(&mut self, mark: &'static Mark, env: &'static Env) -> Result<Value> {
+        let Some(debugger) = &mut self.debugger else { return self.eval(&mark.body, env) };
+        debugger.frames.push(Frame { mark, env });
         debugger.reported = false;
         let stepped = if debugger.stepping { self.stop(Stop::Step) } else { Ok(()) };
-        let result = stepped.and_then(|()| self.eval(&point.body, env));
+        let result = stepped.and_then(|()| self.eval(&mark.body, env));
         let result = result.or_else(|error| {
             self.check_stack(PosId::NONE)?;
             if self.is_new(&error) {
@@ -137,17 +137,17 @@ impl Frame {
     /// The variables that the expression sees, innermost first; a name may come more than once.
     pub fn levels(&self, evaluator: &mut Evaluator) -> Vec<Level> {
         let mut levels = Vec::new();
-        let mut scope = self.point.scope;
+        let mut scope = self.mark.scope;
         while let Some(current) = scope {
-            let value = |name: &crate::ir::debug::DebugName| {
-                let value = self.env.ancestor(self.point.frame - name.frame).slot(name.slot).get();
+            let value = |name: &crate::ir::mark::DebugName| {
+                let value = self.env.ancestor(self.mark.frame - name.frame).slot(name.slot).get();
                 (!value.is_unset()).then_some((name.name, value))
             };
             let variables = current.names.iter().filter_map(value).collect();
             levels.push(Level { is_with: false, variables });
             scope = current.outer;
         }
-        for with in self.point.withs {
+        for with in self.mark.withs {
             let set = self.env.ancestor(with.depth).slot(with.slot).get();
             // One that cannot be evaluated, or is being evaluated, has no names to offer.
             let Some(set) = evaluator.force(set).ok().and_then(|set| set.as_attrs()) else { continue };
@@ -160,11 +160,12 @@ impl Frame {
 
     /// What it is, as in "while calling a function".
     pub fn title(&self) -> String {
-        match self.point.what {
+        match self.mark.what {
             What::File => "while evaluating a file".into(),
             What::Function(Some(name)) => format!("while calling '{}'", name.text()),
             What::Function(None) => "while calling anonymous lambda".into(),
             What::Call => "while evaluating a call".into(),
+            What::Builtin(name) => format!("while calling the '{name}' builtin"),
             What::Expression => "while evaluating an expression".into(),
         }
     }

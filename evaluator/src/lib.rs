@@ -16,6 +16,7 @@ pub mod lint;
 pub mod load;
 pub mod position;
 pub mod print;
+pub mod profile;
 mod search_path;
 pub mod session;
 pub mod shown;

@@ -132,8 +132,12 @@ impl Evaluator {
         scope: Scope<'_>,
     ) -> Result<Value> {
         let source = Source::register(origin, text).ok_or_else(too_much_text)?;
-        let code = self.compile(&source, base, scope)?;
-        self.run(&code, scope)
+        let start = std::time::Instant::now();
+        let outer = self.profile_load(&source.origin);
+        let code = self.compile(&source, base, scope);
+        self.profile_end(outer);
+        self.stats.load_time += start.elapsed();
+        self.run(&code?, scope)
     }
 
     /// The value of a file that consists of a set, written out; `None` for any other expression.
@@ -171,7 +175,7 @@ impl Evaluator {
             home: home.map(|home| home.as_bstr()),
             globals: &session.globals,
             scope: &[],
-            debugger: false,
+            marks: lower::Marks::None,
         };
         let arena = Bump::new();
         let tree = self.parse(&arena, &source)?;
@@ -192,7 +196,7 @@ impl Evaluator {
             home: home.map(|home| home.as_bstr()),
             globals: &session.globals,
             scope: &names,
-            debugger: self.debugger.is_some(),
+            marks: self.marks(),
         };
         let arena = Bump::new();
         let tree = syntax::parse_definitions(&source.text, &arena, &self.parse_options())
@@ -228,12 +232,12 @@ impl Evaluator {
             home: home.map(|home| home.as_bstr()),
             globals: &session.globals,
             scope: &names,
-            debugger: self.debugger.is_some(),
+            marks: self.marks(),
         };
         let is_file = matches!(source.origin, Origin::File(_));
         let cache =
             settings.code_cache.as_ref().filter(|_| is_file && names.is_empty() && !settings.lints.any());
-        let cache = cache.filter(|_| !context.debugger);
+        let cache = cache.filter(|_| context.marks == lower::Marks::None);
         let Some(cache) = cache else { return self.parse_and_lower(&context) };
         let key = cache.key(&source.text);
         if let Some(bytes) = cache.get(key)

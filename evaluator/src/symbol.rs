@@ -97,6 +97,11 @@ impl Symbol {
         index.find(hash(text), |&id| entry(id).text == text).map(|&id| Symbol(id))
     }
 
+    /// How many names there are.
+    pub fn count() -> u32 {
+        TABLE.len.load(Ordering::Acquire)
+    }
+
     /// The name.
     pub fn text(self) -> &'static BStr {
         entry(self.0).text

@@ -21,6 +21,7 @@ use crate::{
         self, Outputs,
         select::{Search, output_names, select},
     },
+    measure::Measure,
     nix::settings::NixSettings,
     store::EvaluationStore,
 };
@@ -133,7 +134,8 @@ impl Context {
         ));
         let settings = source.language.settings(self.wants_traces());
         let inputs = self.inputs(&settings.features, &store.store);
-        let session = Session::new(settings, store.clone());
+        let measure = Measure::new(source.language.profile.clone(), source.language.stats);
+        let session = Session::new(settings, measure.store(store.clone()));
         session.use_inputs(inputs);
         let results = with_large_stack(|| {
             let mut evaluator = Evaluator::new(session);
@@ -141,16 +143,18 @@ impl Context {
             if source.language.debugger {
                 evaluator.set_debugger(crate::repl::debugger(self, &store));
             }
-            let root = evaluation::evaluate(&mut evaluator, &source.input())?;
-            let given = evaluation::arguments(&mut evaluator, &source.given.arguments())?;
-            let whole = [String::new()];
-            let paths = if source.attributes.is_empty() { &whole[..] } else { &source.attributes };
-            let mut results = Vec::with_capacity(paths.len());
-            for path in paths {
-                let value = evaluation::select(&mut evaluator, root, path, &given)?;
-                results.push(then(&mut evaluator, value, &given)?);
-            }
-            Ok::<_, Failure>(results)
+            measure.watch(&mut evaluator, |evaluator| {
+                let root = evaluation::evaluate(evaluator, &source.input())?;
+                let given = evaluation::arguments(evaluator, &source.given.arguments())?;
+                let whole = [String::new()];
+                let paths = if source.attributes.is_empty() { &whole[..] } else { &source.attributes };
+                let mut results = Vec::with_capacity(paths.len());
+                for path in paths {
+                    let value = evaluation::select(evaluator, root, path, &given)?;
+                    results.push(then(evaluator, value, &given)?);
+                }
+                Ok::<_, Failure>(results)
+            })
         });
         let results = results
             .map_err(|error| Failed::other(format!("cannot start a thread to evaluate on: {error}")))?;

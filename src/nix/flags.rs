@@ -1,6 +1,6 @@
 //! The flags that all of Nix's older commands share, and what they mean for an evaluation.
 
-use std::{collections::VecDeque, ffi::OsString, sync::Arc};
+use std::{collections::VecDeque, ffi::OsString, path::PathBuf, sync::Arc};
 
 use bstr::ByteSlice;
 use zeval_builder::cancel::Cancellation;
@@ -232,6 +232,12 @@ impl Common {
             Err(error) => Err(error.to_string()),
         });
         EvaluationInputs::new(settings, open, crate::progress::plain(), Cancellation::new())
+    }
+
+    /// The file that the setting `eval-profiler` asks for.
+    pub fn profile(&self) -> Option<PathBuf> {
+        self.settings.text("eval-profiler").filter(|profiler| *profiler != "disabled")?;
+        Some(self.settings.text("eval-profile-file").unwrap_or("nix.profile").into())
     }
 
     fn lookup_path(&self) -> Vec<(Vec<u8>, Vec<u8>)> {

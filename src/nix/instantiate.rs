@@ -16,6 +16,7 @@ use super::{
 use crate::{
     derivations::{self, Unsuitable},
     evaluation::{self, Input},
+    measure,
 };
 
 const HELP: &str = "Usage: nix-instantiate [FLAGS] [FILE...]
@@ -70,7 +71,6 @@ struct Options {
     root: Option<PathBuf>,
     version: bool,
     help: bool,
-    stats: bool,
 }
 
 impl Options {
@@ -86,7 +86,6 @@ impl Options {
             "--strict" => self.strict = true,
             "--no-location" => self.no_location = true,
             "--read-write-mode" => self.read_write = true,
-            "--stats" => self.stats = true,
             "-E" | "--expr" => self.expressions = true,
             "-A" | "--attr" => self.attributes.push(rest.value(flag)?.to_string_lossy().into_owned()),
             "--add-root" => self.root = Some(rest.value(flag)?.into()),
@@ -162,6 +161,10 @@ impl Run {
         let mut evaluator = Evaluator::new(session);
         // What was printed stays printed when something fails later, and comes after the messages.
         let mut out = Vec::new();
+        let profile = self.common.profile();
+        if profile.is_some() {
+            evaluator.set_profiler(zeval_evaluator::profile::Profiler::default());
+        }
         let result = self.inputs(&mut evaluator, &mut out);
         let result = result.and_then(|()| self.store.flush().map_err(|error| world(error.to_string())));
         let status = match result {
@@ -173,9 +176,10 @@ impl Run {
         };
         // Nobody reads on: that is no error of ours.
         let _ = std::io::stdout().write_all(&out);
-        if self.options.stats {
-            eprintln!("{:?} heap {}", evaluator.stats, evaluator.heap.allocated());
+        if let Some(file) = profile {
+            measure::write_profile(&mut evaluator, &file);
         }
+        show_stats(&evaluator);
         status
     }
 
@@ -305,6 +309,22 @@ impl Run {
         store.flush().map_err(|error| world(error.to_string()))?;
         store.store.add_root(&link, &path).map_err(|error| world(error.to_string()))?;
         Ok(link.as_os_str().as_encoded_bytes().to_str_lossy().into_owned())
+    }
+}
+
+/// `NIX_SHOW_STATS`
+fn show_stats(evaluator: &Evaluator) {
+    if std::env::var_os("NIX_SHOW_STATS").is_none_or(|wanted| wanted == "0") {
+        return;
+    }
+    let text = format!("{:#}\n", measure::nix_stats(evaluator));
+    match std::env::var_os("NIX_SHOW_STATS_PATH") {
+        Some(file) => {
+            if let Err(error) = std::fs::write(&file, text) {
+                eprintln!("warning: cannot write '{}': {error}", file.display());
+            }
+        }
+        None => eprint!("{text}"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use zeval_evaluator::{
     debug::{Frame, Hook, Level, Resume, Stop},
-    ir::debug::What,
+    ir::mark::What,
     position::PosId,
     print,
 };
@@ -44,7 +44,7 @@ pub fn hook(context: &Context, store: &Arc<EvaluationStore>) -> Hook {
     let context = context.clone();
     let store = Arc::clone(store);
     Arc::new(move |evaluator, stop, frames| {
-        let innermost = frames.last().map_or(PosId::NONE, |frame| frame.point.pos);
+        let innermost = frames.last().map_or(PosId::NONE, |frame| frame.mark.pos);
         let (title, pos) = match stop {
             Stop::Error(error) => {
                 eprint!("{}", context.shown(error, context.global.show_trace));
@@ -95,8 +95,8 @@ impl Repl<'_> {
         println!("0: {}\n{}", stopped.title, place(stopped.pos));
         for (index, frame) in stopped.frames.iter().enumerate() {
             // The parts of an expression say no more than the whole; but all can be gone to.
-            if frame.point.what != What::Expression {
-                println!("{}: {}\n{}", index + 1, frame.title(), place(frame.point.pos));
+            if frame.mark.what != What::Expression {
+                println!("{}: {}\n{}", index + 1, frame.title(), place(frame.mark.pos));
             }
         }
     }
@@ -114,7 +114,7 @@ impl Repl<'_> {
         let (selected, title, pos) = match stopped.selected.checked_sub(1).map(|index| stopped.frames[index])
         {
             None => (0, stopped.title.clone(), stopped.pos),
-            Some(frame) => (stopped.selected, frame.title(), frame.point.pos),
+            Some(frame) => (stopped.selected, frame.title(), frame.mark.pos),
         };
         println!("{selected}: {title}\n{}", place(pos));
         self.bind_frame();

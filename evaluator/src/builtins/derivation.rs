@@ -44,7 +44,7 @@ pub(super) fn function(heap: &mut Heap, globals: &Globals) -> Value {
         home: None,
         globals,
         scope: &[],
-        debugger: false,
+        marks: lower::Marks::None,
     };
     match lower::lower(&tree, &context, heap) {
         Ok(lower::Code { root: crate::ir::Expr::Lambda(lambda), .. }) => {
@@ -103,7 +103,9 @@ fn derivation_strict(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> R
         .expect_plain_string(name, pos, doing)
         .traced(name_pos, || "while evaluating the derivation attribute 'name'")?;
     let name = String::from_utf8_lossy(name).into_owned();
+    let outer = evaluator.profile_part(|| format!("derivation {name}"));
     let result = instantiate(evaluator, attrs, name.clone(), pos);
+    evaluator.profile_end(outer);
     result.map_err(|error| {
         let place = crate::print::position(name_pos);
         error.trace(

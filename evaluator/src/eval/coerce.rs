@@ -1,5 +1,7 @@
 //! Values as strings and as paths.
 
+use bstr::ByteSlice;
+
 use super::{
     Evaluator,
     error::{ErrorKind, EvalError, Failure, Result, Traced},
@@ -131,7 +133,10 @@ impl Evaluator {
         path: &[u8],
         context: &mut Option<&'static Context>,
     ) -> Result<&'static [u8]> {
-        let store_path = self.session.copy_to_store(path, PosId::NONE)?;
+        let outer = self.profile_part(|| format!("copy {}", path.as_bstr()));
+        let store_path = self.session.copy_to_store(path, PosId::NONE);
+        self.profile_end(outer);
+        let store_path = store_path?;
         let element = crate::value::context::ContextElement::Opaque(store_path.clone());
         let single = Context::single(&mut self.heap, element);
         *context = Context::union(&mut self.heap, *context, single);

@@ -19,8 +19,9 @@ use error::{ErrorKind, EvalError, Failure, Result, Traced};
 
 use crate::{
     debug::Debugger,
-    ir::{self, Expr},
+    ir::{self, Expr, mark::Marks},
     position::PosId,
+    profile::Profiler,
     session::Session,
     symbol::Symbol,
     value::{Env, Heap, Slot, Thunk, ThunkState, Value},
@@ -49,6 +50,8 @@ pub struct Evaluator {
     pub stats: Stats,
     /// The debugger, if there is one.
     pub(crate) debugger: Option<Box<Debugger>>,
+    /// The profiler, if there is one.
+    pub(crate) profiler: Option<Box<Profiler>>,
 }
 
 /// Counts of what an evaluation did.
@@ -64,6 +67,8 @@ pub struct Stats {
     pub updates: u64,
     /// Files evaluated.
     pub files: u64,
+    /// What it took to read, parse and lower files.
+    pub load_time: std::time::Duration,
 }
 
 /// The stack that an evaluating thread needs to nest 10,000 calls of any shape: reserved, not touched.
@@ -108,6 +113,7 @@ impl Evaluator {
             forced_at: PosId::NONE,
             stats: Stats::default(),
             debugger: None,
+            profiler: None,
         }
     }
 
@@ -197,8 +203,26 @@ impl Evaluator {
                 Expr::Interpolation(parts) => self.interpolate(parts, env),
                 Expr::PathInterpolation(parts) => self.interpolate_path(parts, env),
                 Expr::Position(pos) => Ok(self.position_attrs(*pos)),
-                Expr::Debug(point) => self.debug_point(point, env),
+                Expr::Marked(mark) => self.marked(mark, env),
             };
+        }
+    }
+
+    /// Evaluates an expression that the debugger or the profiler asked for.
+    #[cold]
+    fn marked(&mut self, mark: &'static ir::mark::Mark, env: &'static Env) -> Result<Value> {
+        match self.profiler {
+            Some(_) => self.profiled(mark, env),
+            None => self.debugged(mark, env),
+        }
+    }
+
+    /// Whose marks code that is loaded now is to have.
+    pub(crate) fn marks(&self) -> Marks {
+        match (&self.profiler, &self.debugger) {
+            (Some(_), _) => Marks::Profiler,
+            (None, Some(_)) => Marks::Debugger,
+            (None, None) => Marks::None,
         }
     }
 

@@ -440,7 +440,7 @@ impl Writer<'_> {
             }
             Expr::Interpolation(parts) => self.interpolation(Tag::Interpolation, parts),
             Expr::PathInterpolation(parts) => self.interpolation(Tag::PathInterpolation, parts),
-            Expr::Debug(_) => self.fits = false,
+            Expr::Marked(_) => self.fits = false,
             Expr::Position(pos) => {
                 self.tag(Tag::Position);
                 self.pos(*pos);

@@ -4,11 +4,12 @@
 //! its body) keeps its variables in the slots of that activation; only one below a delayed expression gets an environment
 //! of its own.
 
+pub use super::mark::Marks;
 use bstr::{BStr, ByteSlice};
 use rustc_hash::FxHashMap;
 
 use super::{
-    debug::{DebugName, DebugPoint, ScopeTracker, What},
+    mark::{DebugName, Mark, ScopeTracker, What},
     *,
 };
 use crate::{
@@ -31,8 +32,8 @@ pub struct Context<'c> {
     pub globals: &'c Globals,
     /// Further names, bound by the slots of the outermost environment: `scopedImport`, the repl.
     pub scope: &'c [Symbol],
-    /// Whether to mark expressions for the debugger.
-    pub debugger: bool,
+    /// Whose marks the code is to have.
+    pub marks: Marks,
 }
 
 /// A file that parses and still cannot be evaluated.
@@ -119,7 +120,7 @@ pub fn lower(tree: &ast::Ast<'_>, context: &Context<'_>, heap: &mut Heap) -> Res
         bindings: Vec::new(),
         names,
         withs: Vec::new(),
-        tracker: context.debugger.then(ScopeTracker::default),
+        tracker: (context.marks == Marks::Debugger).then(ScopeTracker::default),
         frames: vec![Frame { next: 0, size: 0 }],
     };
     lowerer.claim(context.scope.len());
@@ -245,8 +246,10 @@ impl Lowerer<'_> {
     /// An expression as the debugger stops at it.
     fn marked(&mut self, body: Expr, what: What, pos: PosId) -> Expr {
         let frame = self.frame();
-        let Some(tracker) = &mut self.tracker else { return body };
-        let scope = tracker.current();
+        if self.context.marks == Marks::None {
+            return body;
+        }
+        let scope = self.tracker.as_mut().and_then(ScopeTracker::current);
         let withs: Vec<WithScope> = self
             .withs
             .iter()
@@ -254,7 +257,7 @@ impl Lowerer<'_> {
             .map(|(binding, pos)| WithScope { depth: frame - binding.frame, slot: binding.slot, pos: *pos })
             .collect();
         let withs = self.heap.slice(&withs);
-        Expr::Debug(Box::leak(Box::new(DebugPoint { what, pos, body, scope, frame, withs })))
+        Expr::Marked(Box::leak(Box::new(Mark { what, pos, body, scope, frame, withs })))
     }
 
     fn variable(&self, binding: Binding, pos: PosId) -> Result<Expr> {
@@ -340,10 +343,13 @@ impl Lowerer<'_> {
     fn expr(&mut self, expr: &ast::Expr<'_>, position: Position) -> Result<Expr> {
         use ast::Expr as E;
         let lowered = self.unmarked(expr, position)?;
-        if self.tracker.is_none() {
-            return Ok(lowered);
-        }
         let what = match expr {
+            _ if self.context.marks == Marks::None => return Ok(lowered),
+            E::Call { .. } if self.context.marks == Marks::Profiler => match self.called_builtin(lowered) {
+                Some(name) => What::Builtin(name),
+                None => return Ok(lowered),
+            },
+            _ if self.context.marks == Marks::Profiler => return Ok(lowered),
             E::Call { .. } => What::Call,
             E::Select { .. }
             | E::HasAttr { .. }
@@ -357,6 +363,22 @@ impl Lowerer<'_> {
         };
         let pos = self.place(expr);
         Ok(self.marked(lowered, what, pos))
+    }
+
+    /// The builtin that a call is sure to call.
+    fn called_builtin(&self, call: Expr) -> Option<&'static str> {
+        let Expr::Call(call) = call else { return None };
+        let function = match call.function {
+            Expr::Value(value) => value,
+            Expr::Select(Select { subject: Expr::Value(subject), name, .. }) => {
+                subject.as_attrs()?.get(*name)?
+            }
+            _ => return None,
+        };
+        match function.peek().view() {
+            View::Builtin(id) => Some(id.builtin().name),
+            _ => None,
+        }
     }
 
     fn unmarked(&mut self, expr: &ast::Expr<'_>, position: Position) -> Result<Expr> {

@@ -4,8 +4,8 @@
 //! touches one further cache line. Code lives as long as the process.
 
 pub mod archive;
-pub mod debug;
 pub mod lower;
+pub mod mark;
 
 use crate::{
     position::PosId,
@@ -91,8 +91,8 @@ pub enum Expr {
     PathInterpolation(&'static Interpolation),
     /// `__curPos`
     Position(PosId),
-    /// An expression that the debugger knows of; only there if one was asked for.
-    Debug(&'static debug::DebugPoint),
+    /// An expression that the debugger or the profiler knows of; only there if one was asked for.
+    Marked(&'static mark::Mark),
 }
 
 /// A variable in a slot of a known environment.

@@ -34,6 +34,7 @@ pub struct Heap {
     next: *mut u8,
     end: *mut u8,
     allocated: usize,
+    sets: u64,
 }
 
 // SAFETY: the chunk between `next` and `end` belongs to this allocator alone.
@@ -50,12 +51,17 @@ impl Heap {
     pub const fn new() -> Heap {
         // Not null: an object of no bytes may be asked for before there is a chunk.
         let nowhere = std::ptr::without_provenance_mut(ALIGN);
-        Heap { next: nowhere, end: nowhere, allocated: 0 }
+        Heap { next: nowhere, end: nowhere, allocated: 0, sets: 0 }
     }
 
     /// Bytes taken from the system so far.
     pub fn allocated(&self) -> usize {
         self.allocated
+    }
+
+    /// Attribute sets made so far.
+    pub fn sets(&self) -> u64 {
+        self.sets
     }
 
     /// `size` bytes, aligned to 8, not initialised.
@@ -291,6 +297,7 @@ impl Heap {
     #[inline(always)]
     pub(crate) fn attrs_unset(&mut self, keys: &'static Keys) -> &'static Attrs {
         let len = keys.len();
+        self.sets += 1;
         let at = self.bump(size_of::<AttrsHeader>() + len * size_of::<Slot>());
         // SAFETY: fresh memory for the header and the slots behind it; all are written.
         unsafe {

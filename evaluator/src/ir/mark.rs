@@ -1,17 +1,17 @@
-//! Marks for the debugger: where evaluation may stop, and what is in scope there. Only lowered on request.
+//! Marks for the debugger and the profiler: expressions that they know of, and what is in scope there. Only lowered on request.
 
 use super::{Expr, WithScope};
 use crate::{position::PosId, symbol::Symbol};
 
-/// An expression that the debugger knows of.
-pub struct DebugPoint {
+/// An expression that the debugger or the profiler knows of.
+pub struct Mark {
     /// What it is.
     pub what: What,
     /// Where it stands.
     pub pos: PosId,
     /// The expression.
     pub body: Expr,
-    /// The names bound around it, innermost first.
+    /// The names bound around it, innermost first; none for the profiler.
     pub scope: Option<&'static DebugScope>,
     /// How many environments are around its own.
     pub frame: u32,
@@ -19,7 +19,19 @@ pub struct DebugPoint {
     pub withs: &'static [WithScope],
 }
 
-/// What an expression is to the debugger.
+/// Whose marks code is to have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Marks {
+    /// None.
+    #[default]
+    None,
+    /// Every expression that can fail, with its scope.
+    Debugger,
+    /// Files, bodies of functions, and calls of builtins.
+    Profiler,
+}
+
+/// What a marked expression is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum What {
     /// A whole file or text.
@@ -28,6 +40,8 @@ pub enum What {
     Function(Option<Symbol>),
     /// A call.
     Call,
+    /// A call of a builtin.
+    Builtin(&'static str),
     /// Any other expression.
     Expression,
 }
