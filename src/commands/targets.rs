@@ -114,6 +114,23 @@ impl Context {
         self.global.show_trace || self.global.error_format != ErrorFormat::Nix
     }
 
+    /// Works with an evaluator that can be interrupted, and is debugged or measured if that is wanted.
+    pub fn evaluating<T>(
+        &self,
+        language: &Language,
+        store: &Arc<EvaluationStore>,
+        measure: &Measure,
+        session: Arc<Session>,
+        work: impl FnOnce(&mut Evaluator) -> T,
+    ) -> T {
+        let mut evaluator = Evaluator::new(session);
+        super::interrupt_on_signals(&evaluator);
+        if language.debugger {
+            evaluator.set_debugger(crate::repl::debugger(self, store));
+        }
+        measure.watch(&mut evaluator, work)
+    }
+
     /// Evaluates a source and does something with each value that its attribute paths select.
     pub fn evaluate<T: Send>(
         &self,
@@ -138,12 +155,7 @@ impl Context {
         let session = Session::new(settings, measure.store(store.clone()));
         session.use_inputs(inputs);
         let results = with_large_stack(|| {
-            let mut evaluator = Evaluator::new(session);
-            super::interrupt_on_signals(&evaluator);
-            if source.language.debugger {
-                evaluator.set_debugger(crate::repl::debugger(self, &store));
-            }
-            measure.watch(&mut evaluator, |evaluator| {
+            self.evaluating(&source.language, &store, &measure, session, |evaluator| {
                 let root = evaluation::evaluate(evaluator, &source.input())?;
                 let given = evaluation::arguments(evaluator, &source.given.arguments())?;
                 let whole = [String::new()];

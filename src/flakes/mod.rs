@@ -18,6 +18,7 @@ use crate::{
     commands::Context,
     diagnostic::Failed,
     inputs::{self, EvaluationInputs},
+    measure::Measure,
     store::EvaluationStore,
 };
 
@@ -128,12 +129,14 @@ impl Context {
         }
         adjust(&mut settings);
         let flakes = self.flakes(&settings, flags, &store.store);
-        let session = Session::new(settings, store.clone());
+        let measure = Measure::new(language.profile.clone(), language.stats);
+        let session = Session::new(settings, measure.store(store.clone()));
         session.use_inputs(flakes.inputs.clone());
         let result = with_large_stack(|| {
-            let mut evaluator = Evaluator::new(session);
-            flakes.use_inputs_from(&mut evaluator)?;
-            work(&mut evaluator, &flakes)
+            self.evaluating(language, &store, &measure, session, |evaluator| {
+                flakes.use_inputs_from(evaluator)?;
+                work(evaluator, &flakes)
+            })
         });
         let result = result
             .map_err(|error| Failed::other(format!("cannot start a thread to evaluate on: {error}")))?;
