@@ -55,6 +55,8 @@ pub struct Settings {
     pub abort_on_warn: bool,
     /// Whether the debugger leaves errors alone that `tryEval` will catch.
     pub ignore_try: bool,
+    /// Whether every call is told of.
+    pub trace_calls: bool,
     /// Whether every file that is evaluated is told of.
     pub tell_files: bool,
     /// Where compiled files are kept.
@@ -77,6 +79,7 @@ impl Default for Settings {
             lints: Lints::default(),
             abort_on_warn: false,
             ignore_try: false,
+            trace_calls: false,
             tell_files: false,
             code_cache: None,
         }

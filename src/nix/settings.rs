@@ -173,6 +173,7 @@ impl NixSettings {
             ("trace-verbose", &mut settings.trace_verbose),
             ("abort-on-warn", &mut settings.abort_on_warn),
             ("ignore-try", &mut settings.ignore_try),
+            ("trace-function-calls", &mut settings.trace_calls),
             ("allow-import-from-derivation", &mut settings.import_from_derivation),
         ];
         for (name, switch) in switches {

@@ -99,7 +99,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         context.view.clone(),
         context.cancellation.clone(),
     ));
-    let session = Session::new(arguments.language.settings(context.wants_traces()), evaluation_store.clone());
+    let settings = arguments.language.settings(context.wants_traces());
+    let inputs = context.inputs(&settings.features, &store);
+    let session = Session::new(settings, evaluation_store.clone());
+    session.use_inputs(inputs);
     let done = with_large_stack(|| {
         let mut evaluator = Evaluator::new(session);
         crate::commands::interrupt_on_signals(&evaluator);

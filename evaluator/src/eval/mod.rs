@@ -213,8 +213,23 @@ impl Evaluator {
     fn marked(&mut self, mark: &'static ir::mark::Mark, env: &'static Env) -> Result<Value> {
         match self.profiler {
             Some(_) => self.profiled(mark, env),
+            None if self.session.settings.trace_calls => self.told(mark, env),
             None => self.debugged(mark, env),
         }
+    }
+
+    /// Evaluates a call, and tells when it begins and ends.
+    fn told(&mut self, mark: &'static ir::mark::Mark, env: &'static Env) -> Result<Value> {
+        let place = crate::print::position(mark.pos);
+        let tell = |evaluator: &Evaluator, verb: &str| {
+            let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            let time = time.map_or(0, |time| time.as_nanos());
+            (evaluator.session.messages)(&format!("function-trace {verb} {place} at {time}"));
+        };
+        tell(self, "entered");
+        let result = self.eval(&mark.body, env);
+        tell(self, "exited");
+        result
     }
 
     /// Whose marks code that is loaded now is to have.
@@ -222,6 +237,7 @@ impl Evaluator {
         match (&self.profiler, &self.debugger) {
             (Some(_), _) => Marks::Profiler,
             (None, Some(_)) => Marks::Debugger,
+            (None, None) if self.session.settings.trace_calls => Marks::Calls,
             (None, None) => Marks::None,
         }
     }

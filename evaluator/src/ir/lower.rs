@@ -246,7 +246,12 @@ impl Lowerer<'_> {
     /// An expression as the debugger stops at it.
     fn marked(&mut self, body: Expr, what: What, pos: PosId) -> Expr {
         let frame = self.frame();
-        if self.context.marks == Marks::None {
+        let is_wanted = match self.context.marks {
+            Marks::None => false,
+            Marks::Calls => what == What::Call,
+            Marks::Debugger | Marks::Profiler => true,
+        };
+        if !is_wanted {
             return body;
         }
         let scope = self.tracker.as_mut().and_then(ScopeTracker::current);
@@ -350,6 +355,11 @@ impl Lowerer<'_> {
                 None => return Ok(lowered),
             },
             _ if self.context.marks == Marks::Profiler => return Ok(lowered),
+            _ if self.context.marks == Marks::Calls => match expr {
+                E::Call { .. } | E::SearchPath { .. } | E::Negate { .. } => What::Call,
+                E::Binary { op, .. } if op.is_function() => What::Call,
+                _ => return Ok(lowered),
+            },
             E::Call { .. } => What::Call,
             E::Select { .. }
             | E::HasAttr { .. }

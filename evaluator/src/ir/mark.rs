@@ -29,6 +29,8 @@ pub enum Marks {
     Debugger,
     /// Files, bodies of functions, and calls of builtins.
     Profiler,
+    /// Calls, and operators that are calls to Nix.
+    Calls,
 }
 
 /// What a marked expression is.

@@ -148,6 +148,14 @@ pub enum BinaryOp {
     Divide,
 }
 
+impl BinaryOp {
+    /// Whether Nix takes it for the call of a builtin.
+    pub fn is_function(self) -> bool {
+        use BinaryOp::*;
+        matches!(self, Less | LessEqual | Greater | GreaterEqual | Subtract | Multiply | Divide)
+    }
+}
+
 /// A piece of an interpolated string or path.
 #[derive(Clone, Copy, Debug)]
 pub enum Part<'a> {

@@ -1,0 +1,1 @@
+{ outputs = { self }: { hello = "hi"; twice = x: x + x; }; }
