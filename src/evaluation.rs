@@ -105,10 +105,10 @@ pub fn evaluate(evaluator: &mut Evaluator, input: &Input) -> Result<Value> {
             let path = path.as_bytes();
             if let Some(name) = path.strip_prefix(b"<").and_then(|rest| rest.strip_suffix(b">")) {
                 let path = evaluator.find_file(name)?;
-                return evaluator.import(&path, PosId::NONE);
+                return evaluator.import_named(&path);
             }
             let absolute = absolute(path, &base);
-            evaluator.import(&absolute, PosId::NONE)
+            evaluator.import_named(&absolute)
         }
     }
 }

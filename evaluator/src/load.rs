@@ -48,8 +48,27 @@ pub struct Scope<'s> {
 }
 
 impl Evaluator {
-    /// The value of a file; for a folder, of its `default.zx` or `default.nix`.
+    /// The value of a file; for a folder, of its `default.zx` or `default.nix`. Errors tell that the file was evaluated.
     pub fn import(&mut self, path: &[u8], pos: PosId) -> Result<Value> {
+        self.import_with(path, pos, |error, file| match error.kind {
+            ErrorKind::Syntax => error,
+            _ => {
+                error.trace(PosId::NONE, format!("while evaluating the file '{}':", crate::shown::path(file)))
+            }
+        })
+    }
+
+    /// The same for a file that the user named: errors tell nothing of it.
+    pub fn import_named(&mut self, path: &[u8]) -> Result<Value> {
+        self.import_with(path, PosId::NONE, |error, _| error)
+    }
+
+    fn import_with(
+        &mut self,
+        path: &[u8],
+        pos: PosId,
+        explain: impl FnOnce(Failure, &[u8]) -> Failure,
+    ) -> Result<Value> {
         if let Some(value) = self.imported(path) {
             return Ok(value);
         }
@@ -58,7 +77,8 @@ impl Evaluator {
             self.remember_import(path, value);
             return Ok(value);
         }
-        let value = self.evaluate_file(&resolved, Scope::default(), pos)?;
+        let value = self.evaluate_file(&resolved, Scope::default(), pos);
+        let value = value.map_err(|error| explain(error, &resolved))?;
         self.remember_import(&resolved, value);
         self.remember_import(path, value);
         Ok(value)

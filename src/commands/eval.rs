@@ -63,6 +63,9 @@ fn output(
         write(evaluator, value, path, PosId::NONE)?;
         return Ok(Vec::new());
     }
+    if arguments.json && arguments.source.flake().is_some() {
+        return Ok([evaluator.to_json_in_place(value)?, b"\n".to_vec()].concat());
+    }
     if arguments.json {
         return Ok([evaluator.to_json(value, true)?, b"\n".to_vec()].concat());
     }

@@ -33,8 +33,28 @@ pub(crate) fn write_json(
     out: &mut Vec<u8>,
     pos: PosId,
 ) -> Result<()> {
+    write_value(evaluator, value, Form { strict, copy: true }, context, out, pos)
+}
+
+/// How JSON is made.
+#[derive(Clone, Copy)]
+struct Form {
+    /// Whether thunks are evaluated.
+    strict: bool,
+    /// Whether paths are copied to the store.
+    copy: bool,
+}
+
+fn write_value(
+    evaluator: &mut Evaluator,
+    value: Value,
+    form: Form,
+    context: &mut Option<&'static Context>,
+    out: &mut Vec<u8>,
+    pos: PosId,
+) -> Result<()> {
     evaluator.check_stack(pos)?;
-    let value = if strict { evaluator.force(value)? } else { value.peek() };
+    let value = if form.strict { evaluator.force(value)? } else { value.peek() };
     match value.view() {
         View::Null => out.extend_from_slice(b"null"),
         View::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
@@ -44,6 +64,7 @@ pub(crate) fn write_json(
             *context = Context::union(&mut evaluator.heap, *context, string.context);
             json_string(out, string.bytes())?;
         }
+        View::Path(path) if !form.copy => json_string(out, path)?,
         View::Path(path) => {
             let text = evaluator.copy_to_store(path, context)?;
             json_string(out, text)?;
@@ -54,7 +75,7 @@ pub(crate) fn write_json(
                 return json_string(out, text);
             }
             if let Some(out_path) = attrs.get(known().out_path) {
-                return write_json(evaluator, out_path, strict, context, out, pos);
+                return write_value(evaluator, out_path, form, context, out, pos);
             }
             out.push(b'{');
             for (index, (name, slot)) in attrs.flatten(&mut evaluator.heap).sorted().into_iter().enumerate() {
@@ -64,7 +85,7 @@ pub(crate) fn write_json(
                 json_string(out, name.text())?;
                 out.push(b':');
                 let at = attrs.position(name).unwrap_or_default();
-                write_json(evaluator, slot.get(), strict, context, out, at)
+                write_value(evaluator, slot.get(), form, context, out, at)
                     .traced(at, || format!("while evaluating attribute '{}'", name.text()))?;
             }
             out.push(b'}');
@@ -75,7 +96,7 @@ pub(crate) fn write_json(
                 if index > 0 {
                     out.push(b',');
                 }
-                write_json(evaluator, element, strict, context, out, pos)
+                write_value(evaluator, element, form, context, out, pos)
                     .traced(pos, || format!("while evaluating list element at index {index}"))?;
             }
             out.push(b']');
@@ -195,6 +216,13 @@ impl Evaluator {
     pub fn to_json(&mut self, value: Value, strict: bool) -> Result<Vec<u8>> {
         let mut text = Vec::new();
         write_json(self, value, strict, &mut None, &mut text, PosId::NONE)?;
+        Ok(text)
+    }
+
+    /// A value as JSON, for output, evaluated as far as it goes; paths stay where they are.
+    pub fn to_json_in_place(&mut self, value: Value) -> Result<Vec<u8>> {
+        let mut text = Vec::new();
+        write_value(self, value, Form { strict: true, copy: false }, &mut None, &mut text, PosId::NONE)?;
         Ok(text)
     }
 

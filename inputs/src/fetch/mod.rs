@@ -206,7 +206,8 @@ impl Fetcher {
         result.set("narHash", made.nar_hash.to_sri());
         match input.nar_hash()? {
             Some(expected) if expected != made.nar_hash => {
-                Err(wrong_nar_hash(input, &expected, Some(&made.nar_hash)))
+                // Nix has the two the wrong way round here, and its words are what is compared with.
+                Err(wrong_nar_hash(input, &made.nar_hash, Some(&expected)))
             }
             _ => Ok(Tree { store_path: made.store_path, input: result }),
         }

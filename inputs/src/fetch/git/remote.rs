@@ -91,7 +91,7 @@ impl Fetcher {
             };
             let fetched = fetch(&repository, &address, &wanted, shallow);
             match fetched {
-                Err(error) if repository.commit(&full)?.is_some() && revision.is_none() => {
+                Err(error) if repository.commit(&full)?.is_some() => {
                     self.settings.warn(error.to_string());
                     self.settings.warn(format!(
                         "could not update local clone of Git repository '{address}'; continuing with the most recent version"
