@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and how it is explained.
 
 mod flake;
+pub mod store;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -79,6 +80,8 @@ pub enum Command {
     Run(Run),
     /// Run a shell that has programs of flakes
     Shell(Shell),
+    /// Look at the store and change it
+    Store(store::Store),
     /// Compare built outputs with the hashes recorded beside an expression
     Verify(Verify),
 }

@@ -1,16 +1,11 @@
 //! `zeval log`: prints what a build printed.
 
-use std::{
-    collections::BTreeSet,
-    io::Write,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, io::Write, path::Path, sync::Arc};
 
 use zeval_builder::store::Store;
 use zeval_model::{STORE_DIR, StorePath};
 
-use super::{Context, Result};
+use super::{Context, Result, store::store_path};
 use crate::{
     cli::{Log, Source},
     diagnostic::Failed,
@@ -53,23 +48,4 @@ fn print(store: &Store, drv: &StorePath) -> Result<()> {
             "there is no log of '{drv}': it was not built here, or printed nothing"
         ))),
     }
-}
-
-/// The store path that a logical path, a physical one or a link to one names.
-fn store_path(store: &Store, path: &Path) -> Result<StorePath> {
-    let resolved = if path.starts_with(STORE_DIR) {
-        path.to_owned()
-    } else {
-        let real = path
-            .canonicalize()
-            .map_err(|error| Failed::other(format!("cannot find '{}': {error}", path.display())))?;
-        let root =
-            store.layout().store().canonicalize().unwrap_or_else(|_| store.layout().store().to_owned());
-        match real.strip_prefix(root) {
-            Ok(below) => PathBuf::from(STORE_DIR).join(below),
-            Err(_) => return Err(Failed::other(format!("'{}' is not in the store", path.display()))),
-        }
-    };
-    let (path, _) = StorePath::split_absolute(&resolved.to_string_lossy()).map_err(Failed::other)?;
-    Ok(path)
 }

@@ -8,6 +8,9 @@ mod log;
 mod pin;
 pub mod run;
 mod targets;
+mod repair;
+mod store;
+pub mod targets;
 mod verify;
 
 use std::{process::ExitCode, sync::Arc};
@@ -19,7 +22,7 @@ use zeval_builder::{
     events::Event,
     fetch::{self, FetchError, Reason},
     schedule::RealiseError,
-    store::Store,
+    store::{Store, StoreError},
 };
 use zeval_evaluator::{EvalError, Evaluator, eval::INTERRUPT};
 
@@ -70,6 +73,7 @@ pub fn run() -> ExitCode {
         Command::Repl(arguments) => crate::repl::run(&context, &arguments),
         Command::Run(arguments) => run::run(&context, &arguments),
         Command::Shell(arguments) => run::shell(&context, &arguments),
+        Command::Store(arguments) => store::run(&context, &arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
     };
     match result {
@@ -149,6 +153,15 @@ impl Context {
                 eprintln!("interrupted; what was finished is kept, the next run goes on from there");
                 ExitCode::from(INTERRUPTED)
             }
+        }
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Failed {
+        match error {
+            StoreError::Cancelled => Failed::Cancelled,
+            error => Failed::Other(error.to_string()),
         }
     }
 }

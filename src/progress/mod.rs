@@ -1,5 +1,6 @@
 //! What a person sees of a build: a live view on a terminal, else a line an event.
 
+mod bar;
 mod live;
 mod plain;
 
@@ -9,6 +10,8 @@ use zeval_builder::{
     events::{Observer, Silent},
     store::Effort,
 };
+
+pub use bar::bar;
 
 use crate::cli::{Global, LogFormat};
 

@@ -86,6 +86,9 @@ impl Task<'_> {
                 return Err(BuildError::NothingToCompare { output: name.clone() });
             };
             if made.info.nar_hash == expected.nar_hash && made.info.path == expected.path {
+                if self.options.repair && !self.store.is_intact(&expected.path)? {
+                    self.store.exchange(&made.files, &expected.path)?;
+                }
                 continue;
             }
             let kept = self.keep(&made.files, &format!("{}.check", expected.path.base_name()))?;
@@ -221,6 +224,7 @@ impl Task<'_> {
 
     /// Moves the outputs to the store and registers them, all or nothing.
     fn install(&self, made: &BTreeMap<String, Made>, realised_for: &[StorePath]) -> Result<(), BuildError> {
+        self.store.pin(made.values().map(|made| &made.info.path))?;
         let _locks = self.lock_new_paths(made)?;
         let mut infos = Vec::new();
         for made in made.values() {

@@ -25,6 +25,8 @@ pub struct BuildOptions {
     /// The most bytes a build may print.
     pub max_log_size: Option<u64>,
     pub check: Check,
+    /// Puts what `check` built, if it is the same, in the place of files that suffered.
+    pub repair: bool,
     /// Further files and folders of the host that every build sees: an explicit hole in the sandbox.
     pub sandbox_paths: Vec<Bind>,
     /// Systems that this machine builds for.
@@ -59,6 +61,7 @@ impl Default for BuildOptions {
             max_silent_time: None,
             max_log_size: None,
             check: Check::Nothing,
+            repair: false,
             sandbox_paths: Vec::new(),
             systems: native_systems(),
             log_lines: 25,

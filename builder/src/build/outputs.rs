@@ -269,8 +269,17 @@ impl Raw<'_> {
         files: PathBuf,
     ) -> Made {
         let deriver = Some(self.drv_path.clone());
-        let info =
-            PathInfo { path, nar_hash, nar_size, references, deriver, registered: now(), content_address };
+        let info = PathInfo {
+            path,
+            nar_hash,
+            nar_size,
+            references,
+            deriver,
+            registered: now(),
+            content_address,
+            signatures: BTreeSet::new(),
+            ultimate: true,
+        };
         Made { info, files }
     }
 }

@@ -101,6 +101,7 @@ impl<'a> Builder<'a> {
         cancellation: &Cancellation,
     ) -> Result<Vec<Built>, RealiseError> {
         let started = Instant::now();
+        self.store.pin(wanted.iter().map(|wanted| &wanted.drv))?;
         let inner = cancellation.child();
         let realiser = Realiser {
             store: self.store,

@@ -43,11 +43,19 @@ impl Realiser<'_> {
             let found = match output.path() {
                 Some(path) => self.store.is_valid(path)?.then(|| path.clone()),
                 None if matches!(output, zeval_model::Output::Impure { .. }) => None,
-                None => self.store.realisation(path, name)?,
+                None => self.pinned_realisation(path, name)?,
             };
             results.extend(found.map(|path| (name.clone(), path)));
         }
         Ok(results)
+    }
+
+    /// What an output was built to, kept from the collector: that the derivation is pinned need not be enough, as others
+    /// may have built it since the collector looked.
+    fn pinned_realisation(&self, drv: &StorePath, output: &str) -> Result<Option<StorePath>, BuildError> {
+        let Some(found) = self.store.realisation(drv, output)? else { return Ok(None) };
+        self.store.pin([&found])?;
+        Ok(self.store.is_valid(&found)?.then_some(found))
     }
 
     /// Realises the derivation and says on the way what happens.
@@ -74,6 +82,10 @@ impl Realiser<'_> {
             Cow::Owned(drv) => drv.store_path()?,
         };
         let is_complete = |results: &Results| results.len() == drv.outputs.len();
+        // What it resolves to, and with it what that was built to, is not in the closure of what was asked for.
+        if path != *job.path {
+            self.store.pin([&path])?;
+        }
         let _locks = self.lock(id, &path, drv)?;
         let mut present = self.present(&path, drv)?;
         let outcome = if is_complete(&present) {

@@ -26,6 +26,7 @@ impl Store {
         let address = ContentAddress { method: ContentMethod::Text, hash: Hash::of(Algorithm::Sha256, text) };
         let references = References { others: references.clone(), self_reference: false };
         let path = address.store_path(name, &references)?;
+        self.pin([&path])?;
         if !self.is_valid(&path)? {
             let info = self.write_text(&path, text, references.others, address)?;
             self.register(&[info], &[])?;
@@ -35,6 +36,7 @@ impl Store {
 
     /// Adds derivations, inputs before those that use them, in one transaction.
     pub fn write_derivations(&self, derivations: &[Instantiated]) -> Result<(), StoreError> {
+        self.pin(derivations.iter().map(|derivation| &derivation.path))?;
         let mut infos = Vec::new();
         for derivation in derivations {
             if self.is_valid(&derivation.path)? {
@@ -82,6 +84,8 @@ impl Store {
             deriver: None,
             registered: now(),
             content_address,
+            signatures: BTreeSet::new(),
+            ultimate: false,
         })
     }
 
@@ -95,6 +99,7 @@ impl Store {
     ) -> Result<StorePath, StoreError> {
         let hash = hash_path(source, method, algorithm)?;
         let path = ContentAddress { method, hash }.store_path(name, &References::none())?;
+        self.pin([&path])?;
         if self.is_valid(&path)? {
             return Ok(path);
         }
@@ -179,6 +184,7 @@ impl Store {
         };
         let address = ContentAddress { method, hash };
         let path = address.store_path(name, &References::none())?;
+        self.pin([&path])?;
         let _lock = self.lock(&path, &Cancellation::new(), || ())?;
         if self.is_valid(&path)? {
             return Ok(path);
@@ -192,6 +198,8 @@ impl Store {
             deriver: None,
             registered: now(),
             content_address: Some(address),
+            signatures: BTreeSet::new(),
+            ultimate: false,
         };
         self.register(&[info], &[])?;
         Ok(path)

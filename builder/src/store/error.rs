@@ -26,6 +26,16 @@ pub enum StoreError {
     NotValid(StorePath),
     #[error("'{path}' refers to '{reference}', which is not valid: it is not in this store")]
     MissingReference { path: StorePath, reference: StorePath },
+    #[error("'{path}' cannot be deleted: {by}")]
+    Kept { path: StorePath, by: String },
+    #[error(
+        "the files of '{path}' are not those that it should have:\n  expected: {expected}\n  got:      {actual}"
+    )]
+    WrongContents { path: StorePath, expected: String, actual: String },
+    #[error("this is no export of store paths: {0}")]
+    BadExport(String),
+    #[error("cannot read or write: {0}")]
+    Stream(#[from] io::Error),
     #[error(transparent)]
     Name(#[from] StorePathError),
     #[error(transparent)]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use zeval_model::signature::{Signature, fingerprint};
+use zeval_model::store_path::References;
 use zeval_model::{ContentAddress, Hash, StorePath};
 
 /// A valid store path's record.
@@ -19,6 +21,25 @@ pub struct PathInfo {
     /// Seconds since 1970 when it became valid here.
     pub registered: i64,
     pub content_address: Option<ContentAddress>,
+    pub signatures: BTreeSet<Signature>,
+    /// Made here: trusted without a signature.
+    pub ultimate: bool,
+}
+
+impl PathInfo {
+    /// What is signed of the path.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.path, &self.nar_hash, self.nar_size, &self.references)
+    }
+
+    /// Whether the path is made from its content address: then it needs no signature.
+    pub fn is_content_addressed(&self) -> bool {
+        let mut references = References { others: self.references.clone(), self_reference: false };
+        references.self_reference = references.others.remove(&self.path);
+        self.content_address.is_some_and(|address| {
+            address.store_path(self.path.name(), &references).is_ok_and(|path| path == self.path)
+        })
+    }
 }
 
 /// A content-addressed output and the path it was built to.

@@ -50,6 +50,16 @@ impl Layout {
         self.state.join("locks")
     }
 
+    /// Locked shared while a process says what it needs, and alone while paths are collected.
+    pub fn gate(&self) -> PathBuf {
+        self.locks().join("collector.gate")
+    }
+
+    /// Files by their contents, to which equal files of store paths are hard links.
+    pub fn links(&self) -> PathBuf {
+        self.state.join("links")
+    }
+
     /// What is being made; on the file system of the store, so that it gets there by a rename.
     pub fn temporary(&self) -> PathBuf {
         self.state.join("tmp")
@@ -57,6 +67,11 @@ impl Layout {
 
     pub fn roots(&self) -> PathBuf {
         self.state.join("roots")
+    }
+
+    /// Profiles: links to generations, all of which are roots.
+    pub fn profiles(&self) -> PathBuf {
+        self.state.join("profiles")
     }
 
     /// Build folders and outputs that were kept for a person to look at.

@@ -6,16 +6,24 @@
 //! the name of the kernel's boot, and is verified by its hash before anyone trusts it under another boot.
 
 mod add;
+mod collect;
+mod content;
 mod database;
 mod error;
+mod export;
 mod info;
 mod layout;
 mod lock;
 mod logs;
+mod optimise;
+mod pins;
+mod processes;
+mod receive;
 mod recover;
 mod roots;
 mod session;
 mod tree;
+mod verify;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -27,20 +35,27 @@ use zeval_model::derivation::DerivationError;
 use zeval_model::{Derivation, StorePath};
 
 use crate::cancel::Cancellation;
+pub use collect::{CollectOptions, Collected, Limit};
 use database::Database;
 pub use error::{IoContext, StoreError};
 pub use info::{Effort, PathInfo, Realisation};
 pub use layout::Layout;
 pub use lock::FileLock;
 pub use logs::LogWriter;
+pub use optimise::Saved;
+pub use receive::HashingReader;
+pub use roots::Root;
 pub use session::TemporaryFolder;
 pub use tree::{Unfit, canonicalise, make_folder, remove as remove_tree, seal};
+pub use verify::{Fault, VerifyOptions};
 
 /// A store, open.
 #[derive(Debug)]
 pub struct Store {
     layout: Layout,
     database: Database,
+    // Dropped before the session, whose folder they are in.
+    pins: pins::Pins,
     session: session::Session,
 }
 
@@ -70,7 +85,9 @@ impl Store {
         let temporary = layout.temporary();
         let session = session::Session::start(&temporary).doing("make a folder in", &temporary)?;
         let database = Database::open(&layout.database(), boot.to_owned())?;
-        let store = Store { layout, database, session };
+        let pins =
+            pins::Pins::start(session.path(), &layout.gate()).doing("make a file in", session.path())?;
+        let store = Store { layout, database, pins, session };
         store.recover()?;
         drop(opening);
         Ok(store)
@@ -123,6 +140,20 @@ impl Store {
             return Ok(());
         }
         self.database.register(infos, realisations)
+    }
+
+    /// The derivations and outputs that `path` is recorded to have been built for.
+    pub fn realised_by(&self, path: &StorePath) -> Result<Vec<(StorePath, String)>, StoreError> {
+        self.database.realised_by(path)
+    }
+
+    /// Adds signatures to those of a valid path.
+    pub fn add_signatures(
+        &self,
+        path: &StorePath,
+        signatures: &BTreeSet<zeval_model::signature::Signature>,
+    ) -> Result<(), StoreError> {
+        self.database.add_signatures(path, signatures)
     }
 
     /// Remembers what the last build of a derivation called `name` took.

@@ -3,7 +3,7 @@
 use zeval_model::ingest::hash_nar_of_path;
 use zeval_model::{Algorithm, StorePath};
 
-use super::{IoContext, Store, StoreError, remove_tree};
+use super::{IoContext, PathInfo, Store, StoreError, remove_tree};
 
 impl Store {
     /// Verifies the paths that were not known to be on disk when the kernel stopped.
@@ -26,9 +26,12 @@ impl Store {
 
     /// Whether the files of `path` are those that were registered.
     pub fn is_intact(&self, path: &StorePath) -> Result<bool, StoreError> {
-        let info = self.require(path)?;
-        let found = hash_nar_of_path(&self.physical(path), Algorithm::Sha256);
-        Ok(matches!(found, Ok((hash, size)) if hash == info.nar_hash && size == info.nar_size))
+        Ok(self.has_contents(&self.require(path)?))
+    }
+
+    pub(super) fn has_contents(&self, info: &PathInfo) -> bool {
+        let found = hash_nar_of_path(&self.physical(&info.path), Algorithm::Sha256);
+        matches!(found, Ok((hash, size)) if hash == info.nar_hash && size == info.nar_size)
     }
 }
 

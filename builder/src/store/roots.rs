@@ -3,7 +3,6 @@
 //! A result link lies where the user wants it; the store's `roots` folder holds a link to that link, so that it counts as
 //! long as it exists and stops counting when the user deletes it.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
@@ -17,6 +16,7 @@ impl Store {
     /// Makes `link` point to the files of `path`, replacing a link that is there, and registers it as a root.
     pub fn add_root(&self, link: &Path, path: &StorePath) -> Result<(), StoreError> {
         let link = std::path::absolute(link).doing("find", link)?;
+        self.pin([path])?;
         // The root is there before the link, so that no moment is without it.
         let hash = Hash::of(Algorithm::Sha256, link.as_os_str().as_bytes()).to_nix32();
         let root = self.layout.roots().join(&hash[..32]);
@@ -24,21 +24,78 @@ impl Store {
         replace_link(&self.physical(path), &link)
     }
 
-    /// Every root that still exists: the link and the path that it keeps.
-    pub fn roots(&self) -> Result<BTreeMap<PathBuf, StorePath>, StoreError> {
-        let folder = self.layout.roots();
-        let mut roots = BTreeMap::new();
-        for entry in fs::read_dir(&folder).doing("read", &folder)? {
-            let entry = entry.doing("read", &folder)?.path();
-            let Ok(link) = fs::read_link(&entry) else { continue };
-            let Ok(target) = fs::read_link(&link) else { continue };
-            let name = target.strip_prefix(self.layout.store()).ok().and_then(Path::to_str);
-            if let Some(Ok(path)) = name.map(StorePath::from_base_name) {
-                roots.insert(link, path);
-            }
+    /// Registers `path` itself as a root, under a name of its own, until [`Store::remove_root`].
+    pub fn register_root(&self, path: &StorePath) -> Result<PathBuf, StoreError> {
+        self.pin([path])?;
+        self.require(path)?;
+        let link = self.layout.roots().join(format!("registered-{}", path.base_name()));
+        replace_link(&self.physical(path), &link)?;
+        Ok(link)
+    }
+
+    /// Takes back [`Store::register_root`]; whether there was such a root.
+    pub fn remove_root(&self, path: &StorePath) -> Result<bool, StoreError> {
+        let link = self.layout.roots().join(format!("registered-{}", path.base_name()));
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            result => result.doing("remove", &link).map(|()| true),
         }
+    }
+
+    /// Every root that still exists.
+    pub fn roots(&self) -> Result<Vec<Root>, StoreError> {
+        let mut roots = Vec::new();
+        for folder in [self.layout.roots(), self.layout.profiles()] {
+            self.roots_in(&folder, &mut roots)?;
+        }
+        roots.sort();
         Ok(roots)
     }
+
+    fn roots_in(&self, folder: &Path, roots: &mut Vec<Root>) -> Result<(), StoreError> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            result => result.doing("read", folder)?,
+        };
+        for entry in entries {
+            let entry = entry.doing("read", folder)?;
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => self.roots_in(&entry.path(), roots)?,
+                Ok(kind) if kind.is_symlink() => roots.extend(self.root_at(&entry.path())),
+                // Nothing else is a root.
+                _ => (),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the link `at` keeps: the store path it names, or that another link names that it leads to.
+    fn root_at(&self, at: &Path) -> Option<Root> {
+        let mut link = at.to_owned();
+        for _ in 0..MAX_LINKS {
+            let target = fs::read_link(&link).ok()?;
+            let target = link.parent().unwrap_or(Path::new("/")).join(target);
+            let below = [self.layout.store(), Path::new(zeval_model::STORE_DIR)]
+                .into_iter()
+                .find_map(|store| target.strip_prefix(store).ok());
+            if let Some(below) = below {
+                let name = below.components().next()?.as_os_str().to_str()?;
+                return Some(Root { link, path: StorePath::from_base_name(name).ok()? });
+            }
+            link = target;
+        }
+        None
+    }
+}
+
+/// How many links lead to each other at most: a root's, and those of a profile and its generation.
+const MAX_LINKS: usize = 8;
+
+/// A link, and the store path that it keeps.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Root {
+    pub link: PathBuf,
+    pub path: StorePath,
 }
 
 /// Makes the link `at`, in one step even if one is there. Anything else that is there is left alone, and an error.

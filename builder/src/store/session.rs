@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::lock::FileLock;
 use super::tree;
 
-const LOCK_SUFFIX: &str = ".lock";
+pub const LOCK_SUFFIX: &str = ".lock";
 
 /// This process's folder of temporary folders.
 #[derive(Debug)]
@@ -39,6 +39,10 @@ impl Session {
             tree::make_folder(&folder)?;
             return Ok(Session { folder, next: AtomicU64::new(0), _lock: lock });
         }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.folder
     }
 
     /// A new path that nothing is at yet.
@@ -78,6 +82,18 @@ impl Drop for TemporaryFolder {
         // What cannot be removed now is reclaimed with the session.
         let _ = tree::remove(&self.path);
     }
+}
+
+/// The names of the sessions that have a folder in `temporary`, alive or not.
+pub fn names(temporary: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(temporary)? {
+        let name = entry?.file_name().into_string().unwrap_or_default();
+        if !name.is_empty() && !name.ends_with(LOCK_SUFFIX) {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 fn reclaim(temporary: &Path) -> io::Result<()> {

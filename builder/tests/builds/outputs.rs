@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use zeval_builder::events::{Event, Outcome};
 use zeval_builder::sandbox::Bind;
 use zeval_builder::schedule::DrvOutput;
+use zeval_builder::store::Root;
 use zeval_model::derivation::{downstream_placeholder, placeholder};
 use zeval_model::ingest::hash_path;
 use zeval_model::store_path::References;
@@ -255,9 +256,9 @@ fn result_links() {
     shop.store.add_root(&link, &path).unwrap();
     shop.store.add_root(&link, &path).unwrap();
     assert_eq!(fs::read_to_string(&link).unwrap(), "text");
-    assert_eq!(shop.store.roots().unwrap(), BTreeMap::from([(link.clone(), path.clone())]));
+    assert_eq!(shop.store.roots().unwrap(), [Root { link: link.clone(), path: path.clone() }]);
     fs::remove_file(&link).unwrap();
-    assert_eq!(shop.store.roots().unwrap(), BTreeMap::new());
+    assert_eq!(shop.store.roots().unwrap(), []);
     fs::write(&link, "mine").unwrap();
     assert!(shop.store.add_root(&link, &path).is_err());
 }

@@ -4,19 +4,25 @@
 //! fail for being late. The journal is a WAL without a sync a commit: after a power cut the last commits may be missing
 //! but what is there is whole. That the files of a valid path are on disk is recorded apart, see [`Database::sync`].
 
+mod collect;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use zeval_model::signature::Signature;
 use zeval_model::{Hash, StorePath};
+
+pub use collect::Graph;
 
 use super::error::StoreError;
 use super::info::{Effort, PathInfo, Realisation};
 
-const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 1;
+/// What each version of the schema adds to the one before.
+const SCHEMAS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const SCHEMA_VERSION: i64 = SCHEMAS.len() as i64;
 
 /// Longer than any transaction of a sane process; a stopped one must not make others fail.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -86,7 +92,8 @@ impl Database {
         let found = self.read("look up a path", |connection| {
             let row = connection
                 .prepare_cached(
-                    "SELECT id, nar_hash, nar_size, registered, deriver, content_address FROM path WHERE base_name = ?",
+                    "SELECT id, nar_hash, nar_size, registered, deriver, content_address, ultimate
+                     FROM path WHERE base_name = ?",
                 )?
                 .query_row([path.base_name()], InfoRow::read)
                 .optional()?;
@@ -95,9 +102,13 @@ impl Database {
                 "SELECT base_name FROM reference JOIN path ON path.id = reference.reference WHERE referrer = ?",
             )?;
             let references = query.query_map([row.id], text)?.collect::<rusqlite::Result<Vec<_>>>()?;
-            Ok(Some((row, references)))
+            let signatures = connection
+                .prepare_cached("SELECT signature FROM signature WHERE path = ?")?
+                .query_map([row.id], text)?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(Some((row, references, signatures)))
         })?;
-        found.map(|(row, references)| row.into_info(path, references)).transpose()
+        found.map(|(row, references, signatures)| row.into_info(path, &references, &signatures)).transpose()
     }
 
     /// Everything that `paths` refer to, directly or not, themselves included. None of them need be valid; those that are
@@ -163,11 +174,27 @@ impl Database {
                         return Err(StoreError::MissingReference { path, reference });
                     }
                 }
+                insert_signatures(transaction, id, &info.signatures).map_err(failed)?;
             }
             realisations
                 .iter()
                 .try_for_each(|realisation| insert_realisation(transaction, realisation))
                 .map_err(failed)
+        })
+    }
+
+    /// Adds signatures to a valid path.
+    pub fn add_signatures(&self, path: &StorePath, signatures: &BTreeSet<Signature>) -> Answer<()> {
+        let action = "add signatures";
+        self.write(action, |transaction| {
+            let insert = || {
+                let id = transaction
+                    .prepare_cached("SELECT id FROM path WHERE base_name = ?")?
+                    .query_row([path.base_name()], |row| row.get(0))
+                    .optional()?;
+                id.map_or(Ok(()), |id| insert_signatures(transaction, id, signatures))
+            };
+            insert().map_err(|source| self.failed(action, source))
         })
     }
 
@@ -288,16 +315,18 @@ fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
 }
 
-/// Makes the tables if there are none; gives the schema's version.
+/// Brings the tables to the schema that we know; gives the version found, or ours.
 fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
-    let version =
-        |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
-    if version(connection)? == 0 {
+    fn version(connection: &Connection) -> rusqlite::Result<i64> {
+        connection.pragma_query_value(None, "user_version", |row| row.get(0))
+    }
+    if version(connection)? < SCHEMA_VERSION {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-        if version(&transaction)? == 0 {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        let found = usize::try_from(version(&transaction)?).unwrap_or(0);
+        for schema in SCHEMAS.iter().skip(found) {
+            transaction.execute_batch(schema)?;
         }
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION.max(found as i64))?;
         transaction.commit()?;
     }
     version(connection)
@@ -307,8 +336,9 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
 fn insert_path(connection: &Connection, info: &PathInfo, boot: &str) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached(
-            "INSERT INTO path (base_name, nar_hash, nar_size, registered, deriver, content_address, unsynced)
-             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (base_name) DO NOTHING RETURNING id",
+            "INSERT INTO path (base_name, nar_hash, nar_size, registered, deriver, content_address, unsynced,
+                ultimate)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (base_name) DO NOTHING RETURNING id",
         )?
         .query_row(
             params![
@@ -319,6 +349,7 @@ fn insert_path(connection: &Connection, info: &PathInfo, boot: &str) -> rusqlite
                 info.deriver.as_ref().map(StorePath::base_name),
                 info.content_address.map(|address| address.to_string()),
                 boot,
+                info.ultimate,
             ],
             |row| row.get(0),
         )
@@ -333,6 +364,16 @@ fn insert_reference(connection: &Connection, referrer: i64, reference: &StorePat
         )?
         .execute(params![referrer, reference.base_name()])
         .map(|count| count > 0)
+}
+
+fn insert_signatures(
+    connection: &Connection,
+    id: i64,
+    signatures: &BTreeSet<Signature>,
+) -> rusqlite::Result<()> {
+    let mut insert = connection
+        .prepare_cached("INSERT INTO signature (path, signature) VALUES (?, ?) ON CONFLICT DO NOTHING")?;
+    signatures.iter().try_for_each(|signature| insert.execute(params![id, signature.to_string()]).map(drop))
 }
 
 fn insert_realisation(connection: &Connection, realisation: &Realisation) -> rusqlite::Result<()> {
@@ -379,6 +420,7 @@ struct InfoRow {
     registered: i64,
     deriver: Option<String>,
     content_address: Option<String>,
+    ultimate: bool,
 }
 
 impl InfoRow {
@@ -390,10 +432,11 @@ impl InfoRow {
             registered: row.get(3)?,
             deriver: row.get(4)?,
             content_address: row.get(5)?,
+            ultimate: row.get(6)?,
         })
     }
 
-    fn into_info(self, path: &StorePath, references: Vec<String>) -> Answer<PathInfo> {
+    fn into_info(self, path: &StorePath, references: &[String], signatures: &[String]) -> Answer<PathInfo> {
         let corrupt = |what: String| StoreError::Corrupt(format!("{what}, of '{path}'"));
         let address =
             self.content_address.map(|text| text.parse().map_err(|error| corrupt(format!("{error}"))));
@@ -405,6 +448,8 @@ impl InfoRow {
             deriver: self.deriver.as_deref().map(parse).transpose()?,
             registered: self.registered,
             content_address: address.transpose()?,
+            signatures: signatures.iter().filter_map(|text| text.parse().ok()).collect(),
+            ultimate: self.ultimate,
         })
     }
 }

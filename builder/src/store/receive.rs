@@ -1,0 +1,111 @@
+//! Taking store paths from elsewhere, with what is known of them: imports and binary caches.
+
+use std::fs::Permissions;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+
+use zeval_model::tree::{self, Modes};
+use zeval_model::{Algorithm, Hash, Hasher, StorePath, nar};
+
+use super::{IoContext, PathInfo, Store, StoreError};
+use crate::cancel::Cancellation;
+
+/// Counts and hashes what is read through it.
+pub struct HashingReader<R> {
+    input: R,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<R: Read> HashingReader<R> {
+    pub fn new(input: R) -> HashingReader<R> {
+        HashingReader { input, hasher: Hasher::new(Algorithm::Sha256), size: 0 }
+    }
+
+    /// SHA-256 and the number of bytes.
+    pub fn finish(self) -> (Hash, u64) {
+        (self.hasher.finish(), self.size)
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        self.size += count as u64;
+        Ok(count)
+    }
+}
+
+impl Store {
+    /// Makes a path valid whose files come as an archive, which must be the one that `info` describes and whose
+    /// references must be valid. Reads exactly the archive from `archive`, which should be buffered; nothing if the path
+    /// is valid already.
+    pub fn receive(
+        &self,
+        info: &PathInfo,
+        archive: impl Read,
+        cancellation: &Cancellation,
+    ) -> Result<(), StoreError> {
+        self.pin([&info.path])?;
+        let _lock = self.lock(&info.path, cancellation, || ())?;
+        if self.is_valid(&info.path)? {
+            return Ok(());
+        }
+        let made = self.temporary_folder()?;
+        let copy = made.path().join("0");
+        self.restore_checked(info, archive, &copy)?;
+        self.move_into_place(&copy, &info.path)?;
+        self.register(std::slice::from_ref(info), &[])
+    }
+
+    /// Puts other files in the place of those of a valid path, which suffered. The archive must be what was registered.
+    pub fn repair(
+        &self,
+        path: &StorePath,
+        archive: impl Read,
+        cancellation: &Cancellation,
+    ) -> Result<(), StoreError> {
+        let info = self.require(path)?;
+        let _lock = self.lock(path, cancellation, || ())?;
+        let made = self.temporary_folder()?;
+        let copy = made.path().join("0");
+        self.restore_checked(&info, archive, &copy)?;
+        self.exchange(&copy, path)
+    }
+
+    /// Puts `made` in the place of the files of `path`, which go away.
+    pub(crate) fn exchange(&self, made: &std::path::Path, path: &StorePath) -> Result<(), StoreError> {
+        let trash = self.temporary_folder()?;
+        let place = self.physical(path);
+        if let Ok(found) = place.symlink_metadata() {
+            if found.is_dir() {
+                std::fs::set_permissions(&place, Permissions::from_mode(0o755))
+                    .doing("make writable", &place)?;
+            }
+            let damaged = trash.path().join("0");
+            std::fs::rename(&place, &damaged).doing("move away", &place)?;
+            self.unshare(&damaged)?;
+        }
+        self.move_into_place(made, path)
+    }
+
+    fn restore_checked(
+        &self,
+        info: &PathInfo,
+        archive: impl Read,
+        copy: &std::path::Path,
+    ) -> Result<(), StoreError> {
+        let mut reader = nar::Reader::new(HashingReader::new(archive));
+        tree::restore(&mut reader, copy, Modes::Store)?;
+        let (hash, size) = reader.into_inner().finish();
+        if hash != info.nar_hash || size != info.nar_size {
+            return Err(StoreError::WrongContents {
+                path: info.path.clone(),
+                expected: info.nar_hash.to_sri(),
+                actual: hash.to_sri(),
+            });
+        }
+        Ok(())
+    }
+}

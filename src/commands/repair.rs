@@ -1,0 +1,38 @@
+//! Making damaged paths whole.
+
+use zeval_builder::{
+    build::{BuildOptions, Check},
+    schedule::{Builder, DrvOutput},
+    store::Store,
+};
+use zeval_model::StorePath;
+
+use super::{Context, Result};
+use crate::diagnostic::Failed;
+
+/// Builds `path` again and puts the result in its place, if it is the same.
+pub fn rebuild(context: &Context, store: &Store, path: &StorePath) -> Result<()> {
+    let hopeless =
+        |reason: &str| Failed::other(format!("'{path}' cannot be repaired: no cache has it, and {reason}"));
+    let info = store.require(path).map_err(Failed::other)?;
+    let Some(drv) = info.deriver else { return Err(hopeless("it was not built here")) };
+    if !store.is_valid(&drv).map_err(Failed::other)? {
+        return Err(hopeless("its derivation is not in the store any more"));
+    }
+    let outputs = store.derivation(&drv).map_err(Failed::other)?.outputs;
+    let mut output =
+        outputs.iter().find(|(_, output)| output.path() == Some(path)).map(|(name, _)| name.clone());
+    for (realised, name) in store.realised_by(path).map_err(Failed::other)? {
+        if realised == drv {
+            output.get_or_insert(name);
+        }
+    }
+    let Some(output) = output else { return Err(hopeless("its derivation makes something else now")) };
+    let options = BuildOptions { check: Check::Wanted, repair: true, ..BuildOptions::default() };
+    let wanted = [DrvOutput { drv, output }];
+    Builder::new(store, options).build(&wanted, &*context.view, &context.cancellation)?;
+    match store.is_intact(path).map_err(Failed::other)? {
+        true => Ok(()),
+        false => Err(hopeless("a new build did not mend it")),
+    }
+}
