@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and how it is explained.
 
+pub mod copy;
 mod flake;
 pub mod store;
 
@@ -64,6 +65,8 @@ pub enum LogFormat {
 pub enum Command {
     /// Build what an expression describes
     Build(Build),
+    /// Copy store paths to or from a binary cache, another store or another host
+    Copy(copy::Copy),
     /// Evaluate an expression and print its value
     Eval(Eval),
     /// Look at flakes, lock and check them
@@ -80,6 +83,8 @@ pub enum Command {
     Run(Run),
     /// Run a shell that has programs of flakes
     Shell(Shell),
+    /// Serve the store as a binary cache, over HTTP
+    Serve(copy::Serve),
     /// Look at the store and change it
     Store(store::Store),
     /// Compare built outputs with the hashes recorded beside an expression
@@ -196,6 +201,21 @@ pub struct BuildFlags {
     /// Seconds that a build may take
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
+    /// Take outputs from this binary cache instead of building them [default: substituters of nix.conf]
+    #[arg(long, value_name = "URL")]
+    pub substituter: Vec<String>,
+    /// Trust what this key signed, beside trusted-public-keys of nix.conf
+    #[arg(long, value_name = "NAME:KEY")]
+    pub trusted_public_key: Vec<String>,
+    /// Take nothing from binary caches
+    #[arg(long)]
+    pub no_substitute: bool,
+    /// Show a file or folder of the machine to every build (TARGET or TARGET=SOURCE): a hole in the sandbox
+    #[arg(long, value_name = "PATH")]
+    pub sandbox_path: Vec<String>,
+    /// Run this program after each build, with DRV_PATH and OUT_PATHS
+    #[arg(long, value_name = "PROGRAM")]
+    pub post_build_hook: Option<PathBuf>,
     /// Seconds that a build may print nothing
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub max_silent_time: Option<Duration>,

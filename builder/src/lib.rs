@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod builtin;
+pub mod cache;
 pub mod cancel;
 pub mod events;
 pub mod fetch;

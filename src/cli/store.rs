@@ -175,7 +175,7 @@ pub struct Verify {
     /// Do not ask who vouches for paths
     #[arg(long)]
     pub no_trust: bool,
-    /// Trust what this key signed [default: the keys of zeval.toml and nix.conf]
+    /// Trust what this key signed beside trusted-public-keys of nix.conf
     #[arg(long, value_name = "NAME:KEY")]
     pub trusted_key: Vec<String>,
     /// Print what is wrong as JSON

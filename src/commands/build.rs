@@ -16,7 +16,7 @@ use crate::{cli::Build, diagnostic::Failed};
 /// Runs the command.
 pub fn run(context: &Context, arguments: &Build) -> Result<()> {
     let store = context.store()?;
-    let options = build_options(&arguments.options);
+    let options = build_options(&arguments.options, &arguments.source.language.option)?;
     let targets = context.targets(&arguments.source, &store, &options)?;
     let wanted: Vec<DrvOutput> = targets.iter().map(|target| target.wanted.clone()).collect();
     if arguments.dry_run {

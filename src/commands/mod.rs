@@ -1,6 +1,7 @@
 //! The commands of `zeval`, a file each, and what they have in common.
 
 mod build;
+mod copy;
 mod eval;
 mod flake;
 mod instantiate;
@@ -13,14 +14,16 @@ mod store;
 pub mod targets;
 mod verify;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use zeval_builder::{
     build::{BuildError, BuildOptions},
+    cache::{Cache, Substitution, Trust},
     cancel::Cancellation,
     events::Event,
     fetch::{self, FetchError, Reason},
+    sandbox::Bind,
     schedule::RealiseError,
     store::{Store, StoreError},
 };
@@ -30,6 +33,7 @@ use crate::{
     cli::{BuildFlags, Cli, Command, ErrorFormat, Global},
     diagnostic::{Failed, report},
     inputs::EvaluationInputs,
+    nix::settings::NixSettings,
     progress::{self, View},
 };
 
@@ -65,6 +69,7 @@ pub fn run() -> ExitCode {
     }
     let result = match command {
         Command::Build(arguments) => build::run(&context, &arguments),
+        Command::Copy(arguments) => copy::run(&context, &arguments),
         Command::Eval(arguments) => eval::run(&context, &arguments),
         Command::Flake(arguments) => flake::run(&context, &arguments),
         Command::Instantiate(arguments) => instantiate::run(&context, &arguments),
@@ -73,6 +78,7 @@ pub fn run() -> ExitCode {
         Command::Repl(arguments) => crate::repl::run(&context, &arguments),
         Command::Run(arguments) => run::run(&context, &arguments),
         Command::Shell(arguments) => run::shell(&context, &arguments),
+        Command::Serve(arguments) => copy::serve(&context, &arguments),
         Command::Store(arguments) => store::run(&context, &arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
     };
@@ -202,16 +208,89 @@ fn status_of(error: &BuildError) -> u8 {
     }
 }
 
-/// The builder's options that the flags stand for.
-pub fn build_options(flags: &BuildFlags) -> BuildOptions {
-    let default = BuildOptions::default();
-    BuildOptions {
-        jobs: flags.max_jobs.unwrap_or(default.jobs).max(1),
-        cores: flags.cores.filter(|&cores| cores > 0).unwrap_or(default.cores),
-        keep_going: flags.keep_going,
-        keep_failed: flags.keep_failed,
-        timeout: flags.timeout,
-        max_silent_time: flags.max_silent_time,
-        ..default
+/// Whom flags and settings say to believe.
+pub fn trust(keys: &[String]) -> Result<Trust> {
+    let settings = NixSettings::from_environment().map_err(Failed::other)?;
+    let mut words = settings.words("trusted-public-keys");
+    words.extend(keys.iter().cloned());
+    copy::trust_in(&words)
+}
+
+/// What configuration files, the environment and `--option` say.
+pub fn settings(options: &[String]) -> Result<NixSettings> {
+    let mut settings = NixSettings::from_environment().map_err(Failed::other)?;
+    for pair in options.chunks_exact(2) {
+        settings.set(&pair[0], &pair[1]);
     }
+    Ok(settings)
+}
+
+/// The caches that flags and settings name, unless they say to take nothing from any.
+fn substitution(flags: &BuildFlags, settings: &NixSettings) -> Result<Option<Arc<Substitution>>> {
+    if flags.no_substitute || settings.is_on("substitute") == Some(false) {
+        return Ok(None);
+    }
+    let mut urls = flags.substituter.clone();
+    if urls.is_empty() {
+        urls = settings.words("substituters");
+    }
+    let caches: Vec<Cache> = urls.iter().map(|url| Cache::new(url)).collect::<std::result::Result<_, _>>()?;
+    if caches.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Substitution { caches, trust: trust(&flags.trusted_public_key)? })))
+}
+
+/// The files of the machine that every build is to see, as `TARGET` or `TARGET=SOURCE`, with `?` at the end if they may be
+/// missing.
+fn sandbox_paths(words: &[String]) -> Result<Vec<Bind>> {
+    let mut binds = Vec::new();
+    for word in words {
+        let (word, may_be_missing) = match word.strip_suffix('?') {
+            Some(word) => (word, true),
+            None => (word.as_str(), false),
+        };
+        let (target, source) = word.split_once('=').unwrap_or((word, word));
+        let (target, source) = (PathBuf::from(target), PathBuf::from(source));
+        if !target.is_absolute() || !source.is_absolute() {
+            return Err(Failed::other(format!("the sandbox path '{word}' is not absolute")));
+        }
+        if source.exists() {
+            binds.push(Bind { source, target, writable: false });
+        } else if !may_be_missing {
+            return Err(Failed::other(format!("the sandbox path '{}' does not exist", source.display())));
+        }
+    }
+    Ok(binds)
+}
+
+/// The builder's options that flags and settings stand for; `options` are those of `--option`.
+pub fn build_options(flags: &BuildFlags, options: &[String]) -> Result<BuildOptions> {
+    let settings = settings(options)?;
+    let default = BuildOptions::default();
+    let seconds = |name: &str| {
+        settings.number::<u64>(name).filter(|&seconds| seconds > 0).map(std::time::Duration::from_secs)
+    };
+    let mut paths = settings.words("sandbox-paths");
+    paths.extend(flags.sandbox_path.iter().cloned());
+    let mut features = default.features.clone();
+    features.extend(settings.words("system-features"));
+    let mut systems = default.systems.clone();
+    systems.extend(settings.words("extra-platforms"));
+    let hook = settings.text("post-build-hook").filter(|hook| !hook.is_empty()).map(PathBuf::from);
+    Ok(BuildOptions {
+        jobs: flags.max_jobs.or(settings.number("max-jobs")).unwrap_or(default.jobs).max(1),
+        cores: flags.cores.or(settings.number("cores")).filter(|&cores| cores > 0).unwrap_or(default.cores),
+        keep_going: flags.keep_going || settings.is_on("keep-going") == Some(true),
+        keep_failed: flags.keep_failed || settings.is_on("keep-failed") == Some(true),
+        timeout: flags.timeout.or(seconds("timeout")),
+        max_silent_time: flags.max_silent_time.or(seconds("max-silent-time")),
+        max_log_size: settings.number("max-build-log-size").filter(|&size| size > 0),
+        sandbox_paths: sandbox_paths(&paths)?,
+        features,
+        systems,
+        post_build_hook: flags.post_build_hook.clone().or(hook),
+        substitution: substitution(flags, &settings)?,
+        ..default
+    })
 }

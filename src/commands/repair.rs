@@ -2,16 +2,35 @@
 
 use zeval_builder::{
     build::{BuildOptions, Check},
+    cache::{self, Cache, CacheError},
     schedule::{Builder, DrvOutput},
     store::Store,
 };
 use zeval_model::StorePath;
 
 use super::{Context, Result};
-use crate::diagnostic::Failed;
+use crate::{diagnostic::Failed, nix::settings::NixSettings};
+
+/// Puts the right files in the place of those of `path`: from one of the caches, or by building it again.
+pub fn repair(context: &Context, store: &Store, path: &StorePath, caches: &[String]) -> Result<()> {
+    let mut urls = caches.to_vec();
+    if urls.is_empty() {
+        urls = NixSettings::from_environment().map_err(Failed::other)?.words("substituters");
+    }
+    for url in urls {
+        match Cache::new(&url)
+            .and_then(|cache| cache::repair_from(store, &cache, path, &*context.view, &context.cancellation))
+        {
+            Ok(()) => return Ok(()),
+            Err(CacheError::Cancelled) => return Err(Failed::Cancelled),
+            Err(error) => eprintln!("warning: {error}"),
+        }
+    }
+    rebuild(context, store, path)
+}
 
 /// Builds `path` again and puts the result in its place, if it is the same.
-pub fn rebuild(context: &Context, store: &Store, path: &StorePath) -> Result<()> {
+fn rebuild(context: &Context, store: &Store, path: &StorePath) -> Result<()> {
     let hopeless =
         |reason: &str| Failed::other(format!("'{path}' cannot be repaired: no cache has it, and {reason}"));
     let info = store.require(path).map_err(Failed::other)?;

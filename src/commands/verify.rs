@@ -62,7 +62,7 @@ fn hashes_file(arguments: &Verify) -> Result<PathBuf> {
 
 fn found(context: &Context, arguments: &Verify) -> Result<Hashes> {
     let store = context.store()?;
-    let options = build_options(&arguments.options);
+    let options = build_options(&arguments.options, &arguments.source.language.option)?;
     let targets = context.targets(&arguments.source, &store, &options)?;
     let wanted: Vec<DrvOutput> = targets.iter().map(|target| target.wanted.clone()).collect();
     let built = Builder::new(&store, options).build(&wanted, &*context.view, &context.cancellation)?;

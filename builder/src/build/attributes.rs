@@ -41,6 +41,14 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// A truth: `true`, or as a variable `1`.
+    pub fn flag(&self, name: &str) -> bool {
+        match self {
+            Attributes::Environment(env) => env.get(BStr::new(name)).is_some_and(|value| value == "1"),
+            Attributes::Structured(attributes) => attributes.get(name) == Some(&Value::Bool(true)),
+        }
+    }
+
     /// What may be referred to by which output, and how large it may be.
     pub fn checks(&self, output: &str) -> Answer<Checks> {
         match self {

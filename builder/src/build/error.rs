@@ -39,6 +39,18 @@ pub enum BuildError {
          `system`"
     )]
     WrongSystem { wanted: String, available: String },
+    #[error(
+        "it requires the features {}, and this machine offers {}; build it on such a machine, or name further features \
+         with `--option system-features`",
+        wanted.join(", "), available.join(", ")
+    )]
+    MissingFeatures { wanted: Vec<String>, available: Vec<String> },
+    #[error(
+        "its `__noChroot` asks to be built outside of the sandbox, which zeval does for nobody; name what it needs of the machine with `--sandbox-path`"
+    )]
+    NoSandbox,
+    #[error("it is built, but the post-build hook {} {reason}", hook.display())]
+    HookFailed { hook: PathBuf, reason: String },
     #[error("no builtin builder is called '{0}'; there are builtin:fetchurl and builtin:unpack")]
     UnknownBuiltin(String),
     #[error("cannot make the sandbox: cannot {step}: {source}{}", hint_suffix(hint))]

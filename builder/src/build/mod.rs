@@ -4,6 +4,7 @@ mod attributes;
 mod checks;
 mod environment;
 mod error;
+mod hook;
 mod options;
 mod outputs;
 mod process;
@@ -71,6 +72,7 @@ impl Task<'_> {
         let folders = Folders::make(self.store, self.identity)?;
         let made = self.make(&attributes, &folders)?;
         self.install(&made, realised_for)?;
+        hook::run(self, &made)?;
         Ok(made.into_iter().map(|(name, made)| (name, made.info.path)).collect())
     }
 
@@ -189,6 +191,7 @@ impl Task<'_> {
             let available = self.options.systems.join(", ");
             return Err(BuildError::WrongSystem { wanted: platform.into_owned(), available });
         }
+        self.check_requirements(attributes)?;
         let network = matches!(kind, DerivationKind::Fixed | DerivationKind::Impure);
         let preparation = Preparation {
             store: self.store,
@@ -218,8 +221,24 @@ impl Task<'_> {
             inputs: self.inputs,
             network,
             is_32bit: platform == "i686-linux" && cfg!(target_pointer_width = "64"),
+            with_kvm: attributes
+                .words("requiredSystemFeatures")?
+                .is_some_and(|features| features.iter().any(|feature| feature == "kvm")),
         };
         run.run(&self.drv.builder, &start, folders, log)
+    }
+
+    /// Refuses what this machine, or zeval, does not offer.
+    fn check_requirements(&self, attributes: &Attributes<'_>) -> Result<(), BuildError> {
+        if attributes.flag("__noChroot") {
+            return Err(BuildError::NoSandbox);
+        }
+        let wanted = attributes.words("requiredSystemFeatures")?.unwrap_or_default();
+        if wanted.iter().all(|feature| self.options.features.contains(feature)) {
+            return Ok(());
+        }
+        let available = self.options.features.iter().cloned().collect();
+        Err(BuildError::MissingFeatures { wanted, available })
     }
 
     /// Moves the outputs to the store and registers them, all or nothing.

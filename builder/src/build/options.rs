@@ -1,8 +1,11 @@
 //! What the user wants of a build.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cache::Substitution;
 use crate::sandbox::Bind;
 
 /// How to build. The default is what a plain `zeval build` does.
@@ -31,6 +34,12 @@ pub struct BuildOptions {
     pub sandbox_paths: Vec<Bind>,
     /// Systems that this machine builds for.
     pub systems: Vec<String>,
+    /// Where to look for outputs before they are built.
+    pub substitution: Option<Arc<Substitution>>,
+    /// What derivations may ask for with `requiredSystemFeatures`.
+    pub features: BTreeSet<String>,
+    /// A program of the machine that is run after each build, outside of the sandbox, with `DRV_PATH` and `OUT_PATHS`.
+    pub post_build_hook: Option<PathBuf>,
     /// The lines of its log that a failed build shows.
     pub log_lines: usize,
     /// Where the certificates of trusted authorities are, for fixed-output builds, which have the network.
@@ -64,6 +73,9 @@ impl Default for BuildOptions {
             repair: false,
             sandbox_paths: Vec::new(),
             systems: native_systems(),
+            substitution: None,
+            features: native_features(),
+            post_build_hook: None,
             log_lines: 25,
             certificates: system_certificates(),
         }
@@ -76,8 +88,27 @@ pub fn native_systems() -> Vec<String> {
         "x86" => "i686",
         other => other,
     };
-    vec![format!("{architecture}-linux")]
+    let mut systems = vec![format!("{architecture}-linux")];
+    if architecture == "x86_64" {
+        systems.push("i686-linux".to_owned());
+    }
+    systems
 }
+
+/// What this machine offers, as Nix names it.
+fn native_features() -> BTreeSet<String> {
+    let mut features: BTreeSet<String> =
+        ["benchmark", "big-parallel", "ca-derivations", "nixos-test"].map(str::to_owned).into();
+    let may_use_kvm =
+        nix::unistd::access(KVM, nix::unistd::AccessFlags::R_OK | nix::unistd::AccessFlags::W_OK);
+    if may_use_kvm.is_ok() {
+        features.insert("kvm".to_owned());
+    }
+    features
+}
+
+/// What a build that requires the feature `kvm` sees.
+pub const KVM: &str = "/dev/kvm";
 
 fn system_certificates() -> Option<PathBuf> {
     let named =

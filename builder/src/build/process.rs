@@ -13,7 +13,7 @@ use zeval_model::StorePath;
 
 use super::environment::{BUILD_TOP, Start};
 use super::error::BuildError;
-use super::options::BuildOptions;
+use super::options::{BuildOptions, KVM};
 use crate::cancel::Cancellation;
 use crate::events::{ActivityId, Event, Observer};
 use crate::sandbox::{self, Bind, End, Identity, Plan, Process, Report, Stop};
@@ -34,6 +34,8 @@ pub struct Run<'a> {
     pub network: bool,
     /// The machine that the builder believes to run on is a 32-bit one.
     pub is_32bit: bool,
+    /// It sees `/dev/kvm`.
+    pub with_kvm: bool,
 }
 
 /// What a builder that ended well leaves behind.
@@ -170,6 +172,9 @@ impl Run<'_> {
             Bind { source: folders.tmp(), target: PathBuf::from("/tmp"), writable: true },
         ];
         binds.extend(self.options.sandbox_paths.iter().cloned());
+        if self.with_kvm {
+            binds.push(Bind { source: PathBuf::from(KVM), target: PathBuf::from(KVM), writable: true });
+        }
         let mut files = identity_files(self.identity);
         if self.network {
             files.extend(network_files());

@@ -29,6 +29,8 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     Failed(String),
+    /// The server answers, and has no such file.
+    Absent(String),
     WrongHash(Box<WrongHash>),
 }
 
@@ -42,7 +44,7 @@ pub struct WrongHash {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Failed(reason) => f.write_str(reason),
+            Reason::Failed(reason) | Reason::Absent(reason) => f.write_str(reason),
             Reason::WrongHash(wrong) => {
                 write!(
                     f,
@@ -64,7 +66,7 @@ fn describe(name: &str, attempts: &[Attempt]) -> String {
     for Attempt { address, reason } in attempts {
         text.push_str(&format!("\n  {address}\n    "));
         match reason {
-            Reason::Failed(reason) => text.push_str(reason),
+            Reason::Failed(reason) | Reason::Absent(reason) => text.push_str(reason),
             Reason::WrongHash(wrong) => text.push_str(&format!(
                 "it has other contents:\n      expected: {}\n      got:      {}",
                 wrong.expected.to_sri(),
@@ -82,7 +84,7 @@ fn describe(name: &str, attempts: &[Attempt]) -> String {
 fn agreed_hash(attempts: &[Attempt]) -> Option<Hash> {
     let mut hashes = attempts.iter().filter_map(|attempt| match &attempt.reason {
         Reason::WrongHash(wrong) => Some(wrong.got),
-        Reason::Failed(_) => None,
+        Reason::Failed(_) | Reason::Absent(_) => None,
     });
     let first = hashes.next()?;
     hashes.all(|hash| hash == first).then_some(first)

@@ -15,6 +15,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body, Timeout};
 
+use super::error::Reason;
 use super::resolve::{self, LookupError};
 use super::transfer::Failure;
 use super::{proxy, roots};
@@ -104,6 +105,8 @@ fn judge(status: StatusCode, headers: &HeaderMap, wanted: u64) -> Result<Judged,
             let complete = size.and_then(|size| size.parse::<u64>().ok()) == Some(wanted);
             Ok(if complete { Judged::Complete } else { Judged::Unusable })
         }
+        // Some servers of files forbid what they do not have.
+        403 | 404 | 410 => Err(Failure::Permanent(Reason::Absent(described()))),
         408 | 425 | 429 | 500..600 => Err(Failure::Interrupted(described())),
         _ => Err(Failure::permanent(described())),
     }

@@ -12,6 +12,7 @@ mod proxy;
 mod receive;
 mod resolve;
 mod roots;
+mod small;
 mod transfer;
 
 #[cfg(test)]
@@ -20,4 +21,5 @@ mod tests;
 pub use builtin::{Error, run};
 pub use error::{Attempt, FetchError, Reason, WrongHash};
 pub use mirrors::Mirrors;
+pub use small::read_small;
 pub use transfer::{Fetched, Transfer};

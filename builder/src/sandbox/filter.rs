@@ -12,6 +12,9 @@ use seccompiler::{
     TargetArch,
 };
 
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+mod i386;
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// The filters, in the order to load them; the strictest answer of all counts.
@@ -23,7 +26,10 @@ pub fn programs() -> Result<Vec<BpfProgram>, seccompiler::Error> {
         compile(not_there(), Errno::ENOSYS)?,
     ];
     if cfg!(target_arch = "x86_64") {
+        // What was compiled for x86-64 ends a program that makes a call of another architecture.
+        programs.iter_mut().for_each(|program| drop(program.splice(0..0, i386::pass())));
         programs.push(without_x32());
+        programs.push(i386::program());
     }
     Ok(programs)
 }

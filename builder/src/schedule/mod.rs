@@ -16,6 +16,7 @@ use thiserror::Error;
 use zeval_model::{Derivation, StorePath};
 
 use crate::build::{self, BuildError, BuildOptions, Check};
+use crate::cache;
 use crate::cancel::Cancellation;
 use crate::events::{ActivityKind, Event, Observer, Planned};
 use crate::sandbox::{Identity, choose_identity};
@@ -102,6 +103,9 @@ impl<'a> Builder<'a> {
     ) -> Result<Vec<Built>, RealiseError> {
         let started = Instant::now();
         self.store.pin(wanted.iter().map(|wanted| &wanted.drv))?;
+        if let (Some(substitution), Check::Nothing) = (&self.options.substitution, self.options.check) {
+            cache::substitute(self.store, substitution, wanted, observer, cancellation)?;
+        }
         let inner = cancellation.child();
         let realiser = Realiser {
             store: self.store,
@@ -367,7 +371,8 @@ impl Planner<'_, '_> {
             }
         }
         node.wanted.extend(outputs.iter().cloned());
-        node.check |= check && node.kind != ActivityKind::Fetch;
+        let is_worth_checking = node.kind != ActivityKind::Fetch || self.realiser.options.repair;
+        node.check |= check && is_worth_checking;
         let is_there = node.wanted.iter().all(|output| node.results.contains_key(output)) && !node.check;
         if node.state == State::Done && !is_there {
             self.graph.reopen(id);

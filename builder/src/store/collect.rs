@@ -344,7 +344,11 @@ impl Store {
         for entry in entries {
             let file = entry.doing("read", &folder)?.path();
             if fs::symlink_metadata(&file).is_ok_and(|found| found.nlink() == 1) {
-                fs::remove_file(&file).doing("remove", &file)?;
+                match fs::remove_file(&file) {
+                    // Another collector was faster.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
+                    result => result.doing("remove", &file)?,
+                }
             }
         }
         Ok(())

@@ -171,10 +171,17 @@ fn string(output: &mut impl Write, text: &str) -> io::Result<()> {
     output.write_all(&[0; 8][..text.len().next_multiple_of(8) - text.len()])
 }
 
-fn read_number(input: &mut impl Read) -> io::Result<u64> {
+fn read_number(input: &mut impl Read) -> Result<u64, StoreError> {
     let mut bytes = [0; 8];
-    input.read_exact(&mut bytes)?;
+    read_exact(input, &mut bytes)?;
     Ok(u64::from_le_bytes(bytes))
+}
+
+fn read_exact(input: &mut impl Read, bytes: &mut [u8]) -> Result<(), StoreError> {
+    input.read_exact(bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => malformed("it ends too early"),
+        _ => error.into(),
+    })
 }
 
 fn read_string(input: &mut impl Read) -> Result<String, StoreError> {
@@ -184,7 +191,7 @@ fn read_string(input: &mut impl Read) -> Result<String, StoreError> {
     }
     let length = length as usize;
     let mut bytes = vec![0; length.next_multiple_of(8)];
-    input.read_exact(&mut bytes)?;
+    read_exact(input, &mut bytes)?;
     if bytes.split_off(length).iter().any(|&byte| byte != 0) {
         return Err(malformed("a text is not padded with zero bytes"));
     }

@@ -7,6 +7,7 @@ use zeval_model::StorePath;
 /// The folders and files of one physical store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
+    root: PathBuf,
     store: PathBuf,
     state: PathBuf,
 }
@@ -16,11 +17,17 @@ impl Layout {
     pub fn new(dir: &Path) -> Layout {
         if dir == Path::new("/") {
             return Layout {
+                root: dir.to_owned(),
                 store: PathBuf::from(zeval_model::STORE_DIR),
                 state: PathBuf::from("/nix/var/zeval"),
             };
         }
-        Layout { store: dir.join("store"), state: dir.to_owned() }
+        Layout { root: dir.to_owned(), store: dir.join("store"), state: dir.to_owned() }
+    }
+
+    /// What the store is opened by.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The folder of the store paths.
@@ -52,7 +59,7 @@ impl Layout {
 
     /// Locked shared while a process says what it needs, and alone while paths are collected.
     pub fn gate(&self) -> PathBuf {
-        self.locks().join("collector.gate")
+        self.state.join("collector.gate")
     }
 
     /// Files by their contents, to which equal files of store paths are hard links.

@@ -142,6 +142,16 @@ impl Store {
         self.database.register(infos, realisations)
     }
 
+    /// The valid path whose hash part is `hash_part`.
+    pub fn find_by_hash_part(&self, hash_part: &str) -> Result<Option<StorePath>, StoreError> {
+        self.database.find_by_hash_part(hash_part)
+    }
+
+    /// Everything that was realised and is valid.
+    pub fn all_realisations(&self) -> Result<Vec<Realisation>, StoreError> {
+        self.database.all_realisations()
+    }
+
     /// The derivations and outputs that `path` is recorded to have been built for.
     pub fn realised_by(&self, path: &StorePath) -> Result<Vec<(StorePath, String)>, StoreError> {
         self.database.realised_by(path)

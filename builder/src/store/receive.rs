@@ -3,9 +3,11 @@
 use std::fs::Permissions;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-use zeval_model::tree::{self, Modes};
-use zeval_model::{Algorithm, Hash, Hasher, StorePath, nar};
+use zeval_model::ingest::{hash_nar_modulo, hash_path};
+use zeval_model::tree::{self, Modes, Walker, everything};
+use zeval_model::{Algorithm, ContentMethod, Hash, Hasher, StorePath, nar};
 
 use super::{IoContext, PathInfo, Store, StoreError};
 use crate::cancel::Cancellation;
@@ -37,6 +39,25 @@ impl<R: Read> Read for HashingReader<R> {
     }
 }
 
+/// Checks that the files at `copy` are those that the path is made from.
+fn check_address(info: &PathInfo, copy: &Path) -> Result<(), StoreError> {
+    let Some(address) = info.content_address else { return Ok(()) };
+    let algorithm = address.hash.algorithm();
+    let mut everything = everything;
+    let actual = match address.method {
+        ContentMethod::Nar if info.references.contains(&info.path) => {
+            hash_nar_modulo(&mut Walker::new(copy, &mut everything), algorithm, &info.path)?.0
+        }
+        ContentMethod::Nar if algorithm == Algorithm::Sha256 => info.nar_hash,
+        method => hash_path(copy, method, algorithm)?,
+    };
+    if actual == address.hash {
+        return Ok(());
+    }
+    let (path, expected) = (info.path.clone(), address.hash.to_sri());
+    Err(StoreError::WrongContents { path, expected, actual: actual.to_sri() })
+}
+
 impl Store {
     /// Makes a path valid whose files come as an archive, which must be the one that `info` describes and whose
     /// references must be valid. Reads exactly the archive from `archive`, which should be buffered; nothing if the path
@@ -55,8 +76,14 @@ impl Store {
         let made = self.temporary_folder()?;
         let copy = made.path().join("0");
         self.restore_checked(info, archive, &copy)?;
+        let mut info = info.clone();
+        match info.is_content_addressed() {
+            true => check_address(&info, &copy)?,
+            // It would be believed later.
+            false => info.content_address = None,
+        }
         self.move_into_place(&copy, &info.path)?;
-        self.register(std::slice::from_ref(info), &[])
+        self.register(&[info], &[])
     }
 
     /// Puts other files in the place of those of a valid path, which suffered. The archive must be what was registered.
@@ -75,7 +102,7 @@ impl Store {
     }
 
     /// Puts `made` in the place of the files of `path`, which go away.
-    pub(crate) fn exchange(&self, made: &std::path::Path, path: &StorePath) -> Result<(), StoreError> {
+    pub(crate) fn exchange(&self, made: &Path, path: &StorePath) -> Result<(), StoreError> {
         let trash = self.temporary_folder()?;
         let place = self.physical(path);
         if let Ok(found) = place.symlink_metadata() {
@@ -90,12 +117,7 @@ impl Store {
         self.move_into_place(made, path)
     }
 
-    fn restore_checked(
-        &self,
-        info: &PathInfo,
-        archive: impl Read,
-        copy: &std::path::Path,
-    ) -> Result<(), StoreError> {
+    fn restore_checked(&self, info: &PathInfo, archive: impl Read, copy: &Path) -> Result<(), StoreError> {
         let mut reader = nar::Reader::new(HashingReader::new(archive));
         tree::restore(&mut reader, copy, Modes::Store)?;
         let (hash, size) = reader.into_inner().finish();

@@ -66,25 +66,31 @@ impl Store {
         };
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            workers
-                .into_iter()
-                .map(|worker| worker.join().unwrap_or(Err(StoreError::Cancelled)))
-                .collect::<Result<(), _>>()
+            workers.into_iter().try_for_each(|worker| worker.join().unwrap_or(Err(StoreError::Cancelled)))
         })?;
         let mut faults = faults.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         faults.sort();
         Ok(faults)
     }
 
+    /// What is wrong with `path`; nothing if it is not valid.
     fn fault(&self, path: &StorePath, options: &VerifyOptions) -> Result<Option<Fault>, StoreError> {
-        // It may have been collected meanwhile, and then is not wrong; ask last.
-        let is_gone = || Ok::<_, StoreError>(!self.is_valid(path)?);
-        if self.physical(path).symlink_metadata().is_err() {
-            return Ok((!is_gone()?).then_some(Fault::Missing));
+        let Some(fault) = self.suspect(path, options)? else { return Ok(None) };
+        if fault == Fault::Untrusted {
+            return Ok(Some(fault));
         }
+        // It may have been collected meanwhile, and even made again: look once more with the collector kept away.
+        self.pin([path])?;
+        self.suspect(path, options)
+    }
+
+    fn suspect(&self, path: &StorePath, options: &VerifyOptions) -> Result<Option<Fault>, StoreError> {
         let Some(info) = self.info(path)? else { return Ok(None) };
+        if self.physical(path).symlink_metadata().is_err() {
+            return Ok(Some(Fault::Missing));
+        }
         if options.contents && !self.has_contents(&info) {
-            return Ok((!is_gone()?).then_some(Fault::Modified));
+            return Ok(Some(Fault::Modified));
         }
         let Some(keys) = &options.trusted else { return Ok(None) };
         let fingerprint = info.fingerprint();

@@ -17,6 +17,7 @@ use zeval_model::{Algorithm, Derivation, Output, StorePath};
 use crate::workshop::*;
 
 pub const CASES: &[(&str, fn())] = &[
+    ("what_the_machine_does_not_offer", what_the_machine_does_not_offer),
     ("an_exit_code_and_the_last_lines", an_exit_code_and_the_last_lines),
     ("a_signal", a_signal),
     ("no_such_builder", no_such_builder),
@@ -268,4 +269,18 @@ fn outputs_in_a_circle() {
     drv.outputs.insert("lib".to_owned(), output);
     let error = failure(&Workshop::new(), drv);
     assert!(matches!(error, BuildError::OutputCycle(_)), "{error}");
+}
+
+fn what_the_machine_does_not_offer() {
+    let mut shop = Workshop::new();
+    let drv =
+        with_variable(input_addressed("x", &["write $out x"]), "requiredSystemFeatures", "benchmark moon");
+    let drv = shop.add(drv);
+    let error = shop.build(&drv).unwrap_err().to_string();
+    assert!(error.contains("requires the features benchmark, moon"), "{error}");
+    shop.options.features.insert("moon".to_owned());
+    assert_eq!(shop.read(&drv), "x");
+    let open = shop.add(with_variable(input_addressed("y", &["write $out y"]), "__noChroot", "1"));
+    let error = shop.build(&open).unwrap_err().to_string();
+    assert!(error.contains("--sandbox-path"), "{error}");
 }

@@ -64,6 +64,7 @@ pub fn main(commands: &[String]) -> ! {
                 fs::write(format!("{out}/json"), json).unwrap();
                 fs::copy(std::env::var("NIX_ATTRS_SH_FILE").unwrap(), format!("{out}/sh")).unwrap();
             }
+            "chmod32" => chmod_by_32_bit_program(&first, &second),
             "probe" => escapes::probe(&first, &second),
             other => panic!("no command {other}"),
         }
@@ -75,4 +76,39 @@ fn expand(word: &str) -> String {
     let Some(rest) = word.strip_prefix('$') else { return word.to_owned() };
     let (variable, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     format!("{}{below}", std::env::var(variable).unwrap())
+}
+
+/// Runs a 32-bit program that changes the mode of a file that is not there, and compares the number of the error. On a kernel
+/// without 32-bit programs this does nothing.
+fn chmod_by_32_bit_program(mode: &str, expected: &str) {
+    const BASE: u32 = 0x0804_8000;
+    const HEADERS: u32 = 52 + 32;
+    let mode = u32::from_str_radix(mode, 8).unwrap();
+    let mut code = Vec::new();
+    // mov eax, 15 (chmod); mov ebx, PATH; mov ecx, MODE; int 0x80; neg eax; mov ebx, eax; mov eax, 1 (exit); int 0x80
+    code.extend([0xb8, 15, 0, 0, 0, 0xbb]);
+    code.extend((BASE + HEADERS + 28).to_le_bytes());
+    code.push(0xb9);
+    code.extend(mode.to_le_bytes());
+    code.extend([0xcd, 0x80, 0xf7, 0xd8, 0x89, 0xc3, 0xb8, 1, 0, 0, 0, 0xcd, 0x80]);
+    code.extend(b"missing\0");
+    let size = HEADERS + code.len() as u32;
+    let mut file = b"\x7fELF\x01\x01\x01".to_vec();
+    file.resize(16, 0);
+    // An executable for the 386; its only program header follows, which maps all of it.
+    file.extend([2, 0, 3, 0, 1, 0, 0, 0]);
+    for word in [BASE + HEADERS, 52, 0, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend([52, 0, 32, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    for word in [1, 0, BASE, BASE, size, size, 5, 0x1000] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(code);
+    fs::write("program32", file).unwrap();
+    fs::set_permissions("program32", fs::Permissions::from_mode(0o755)).unwrap();
+    match std::process::Command::new("./program32").status() {
+        Err(error) if error.raw_os_error() == Some(nix::libc::ENOEXEC) => println!("no 32-bit programs here"),
+        status => assert_eq!(status.unwrap().code().unwrap().to_string(), expected),
+    }
 }

@@ -5,11 +5,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod caches;
 mod concurrency;
 mod escapes;
 mod failures;
 mod helper;
 mod outputs;
+mod stress;
 mod workshop;
 
 use libtest_mimic::{Arguments, Trial};
@@ -20,6 +22,7 @@ fn main() {
         Some(zeval_builder::sandbox::ENTRY) => zeval_builder::sandbox::sandbox_main(),
         Some(helper::ENTRY) => helper::main(&arguments[2..]),
         Some(concurrency::ENTRY) => concurrency::child(&arguments[2..]),
+        Some(stress::ENTRY) => stress::child(&arguments[2..]),
         _ => (),
     }
     let mut trials = Vec::new();
@@ -27,7 +30,9 @@ fn main() {
         ("outputs", outputs::CASES),
         ("failures", failures::CASES),
         ("escapes", escapes::CASES),
+        ("caches", caches::CASES),
         ("concurrency", concurrency::CASES),
+        ("stress", stress::CASES),
     ] {
         for &(name, case) in cases {
             trials.push(Trial::test(format!("{group}::{name}"), move || {

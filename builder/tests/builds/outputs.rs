@@ -16,6 +16,8 @@ use zeval_model::{Algorithm, ContentAddress, ContentMethod, Output};
 use crate::workshop::*;
 
 pub const CASES: &[(&str, fn())] = &[
+    ("programs_of_32_bits_run_and_are_filtered", programs_of_32_bits_run_and_are_filtered),
+    ("the_post_build_hook_hears_of_builds", the_post_build_hook_hears_of_builds),
     ("an_input_addressed_output_lands_where_it_was_said", an_input_addressed_output_lands_where_it_was_said),
     ("metadata_is_canonical", metadata_is_canonical),
     ("floating_outputs_are_addressed_by_content", floating_outputs_are_addressed_by_content),
@@ -272,4 +274,37 @@ fn links_are_seen_as_links() {
     let path = shop.build(&maker).unwrap().to_string();
     let reader = input_addressed("reader", &["write /build/target content", "copy $maker $out"]);
     assert_eq!(shop.read(&shop.add(with_input(reader, "maker", &maker, &path))), "content");
+}
+
+fn programs_of_32_bits_run_and_are_filtered() {
+    let shop = Workshop::new();
+    let commands = ["chmod32 755 2", "chmod32 4755 1", "chmod32 2755 1", "write $out x"];
+    assert_eq!(shop.read(&shop.add(input_addressed("x", &commands))), "x");
+}
+
+fn the_post_build_hook_hears_of_builds() {
+    let mut shop = Workshop::new();
+    let hook = shop.dir.path().join("hook");
+    let heard = shop.dir.path().join("heard");
+    let script = |end: &str| {
+        let text =
+            format!("#!/bin/sh\necho \"$DRV_PATH $OUT_PATHS\" > {}\necho said\n{end}\n", heard.display());
+        fs::write(&hook, text).unwrap();
+        fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    shop.options.post_build_hook = Some(hook.clone());
+    script("exit 0");
+    let drv = shop.add(input_addressed("x", &["write $out x"]));
+    let recorder = Recorder::default();
+    let wanted = DrvOutput { drv: drv.clone(), output: "out".to_owned() };
+    let built = shop.build_all(&[wanted], &recorder).unwrap().remove(0).path;
+    assert_eq!(fs::read_to_string(&heard).unwrap(), format!("{drv} {built}\n"));
+    let events = recorder.0.lock().unwrap();
+    assert!(events.iter().any(|event| matches!(event, Event::LogLine { line, .. } if line == "said")));
+    script("exit 3");
+    let drv = shop.add(input_addressed("y", &["write $out y"]));
+    let error = shop.build(&drv).unwrap_err().to_string();
+    assert!(error.contains("post-build hook") && error.contains("3"), "{error}");
+    // What was built stays.
+    assert!(shop.build(&drv).is_ok());
 }

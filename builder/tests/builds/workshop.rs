@@ -42,21 +42,26 @@ pub struct Workshop {
 
 /// A temporary folder that may hold a store, whose files are write-protected. Only its owner may enter it, which must not
 /// keep the sandbox's user out.
-pub struct Scratch(PathBuf);
+pub struct Scratch(Option<PathBuf>);
 
 impl Scratch {
     pub fn new() -> Scratch {
-        Scratch(tempfile::tempdir().unwrap().keep())
+        Scratch(Some(tempfile::tempdir().unwrap().keep()))
+    }
+
+    /// Somebody else's, which is not removed.
+    pub fn borrowed() -> Scratch {
+        Scratch(None)
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        self.0.as_deref().unwrap()
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        zeval_builder::store::remove_tree(&self.0).unwrap();
+        self.0.iter().for_each(|folder| zeval_builder::store::remove_tree(folder).unwrap());
     }
 }
 

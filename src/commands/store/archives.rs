@@ -6,9 +6,11 @@ use std::{
 };
 
 use serde_json::json;
-use zeval_model::{ContentAddress, ContentMethod, Hash, ingest, nar, store_path::References, tree::Modes};
+use zeval_model::{
+    ContentAddress, ContentMethod, Hash, STORE_DIR, ingest, nar, store_path::References, tree::Modes,
+};
 
-use super::{Context, Result};
+use super::{Context, Result, split};
 use crate::{
     cli::store::{Add, Paths},
     diagnostic::Failed,
@@ -55,8 +57,16 @@ fn print_path(name: &str, address: ContentAddress) -> Result<()> {
 }
 
 /// `zeval store dump`
-pub fn dump(path: &Path) -> Result<()> {
-    nar::dump_path(path, io::stdout().lock()).map_err(Failed::other)
+pub fn dump(context: &Context, path: &Path) -> Result<()> {
+    let files = match path.starts_with(STORE_DIR) {
+        true => {
+            let store = context.store()?;
+            let (path, below) = split(&store, path)?;
+            store.physical(&path).join(below.trim_start_matches('/'))
+        }
+        false => path.to_owned(),
+    };
+    nar::dump_path(&files, io::stdout().lock()).map_err(Failed::other)
 }
 
 /// `zeval store restore`

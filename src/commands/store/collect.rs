@@ -3,7 +3,7 @@
 use serde_json::json;
 use zeval_builder::store::{CollectOptions, Collected, Limit};
 
-use super::{Context, Result, human, named, store_path};
+use super::{Context, Result, count_of, human, named, store_path};
 use crate::{
     cli::store::{Delete, Gc, Roots},
     diagnostic::Failed,
@@ -74,7 +74,7 @@ fn print(context: &Context, collected: &Collected, dry_run: bool, json: bool) {
         0 => String::new(),
         count => format!(", and {count} left behind by interrupted work"),
     };
-    eprintln!("{} paths {verb}, {}{strays}", paths.len(), human(*bytes));
+    eprintln!("{} {verb}, {}{strays}", count_of(paths.len(), "path"), human(*bytes));
 }
 
 /// `zeval store roots`
@@ -119,7 +119,8 @@ pub fn optimise(context: &Context, json: bool) -> Result<()> {
     if json {
         println!("{}", json!({ "files": saved.files, "bytes": saved.bytes }));
     } else if !context.global.quiet {
-        eprintln!("{} files were copies of others: {} saved", saved.files, human(saved.bytes));
+        let files = count_of(saved.files as usize, "file");
+        eprintln!("{files} linked to an equal one: {} saved", human(saved.bytes));
     }
     Ok(())
 }

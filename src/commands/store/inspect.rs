@@ -70,7 +70,9 @@ fn as_json(info: &PathInfo, closure_size: Option<u64>) -> Value {
         "references": strings(&info.references),
         "registrationTime": info.registered,
         "signatures": info.signatures.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "storeDir": zeval_model::STORE_DIR,
         "ultimate": info.ultimate,
+        "version": 1,
     });
     if let Some(size) = closure_size {
         object["closureSize"] = json!(size);

@@ -9,6 +9,8 @@ mod inspect;
 mod listing;
 mod trust;
 
+pub use trust::secret_key;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -38,7 +40,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         StoreCommand::WhyDepends(arguments) => depends::why_depends(context, arguments),
         StoreCommand::DiffClosures(arguments) => differences::diff_closures(context, arguments),
         StoreCommand::Graph(arguments) => draw::graph(context, arguments),
-        StoreCommand::Dump { path } => archives::dump(path),
+        StoreCommand::Dump { path } => archives::dump(context, path),
         StoreCommand::Restore { destination } => archives::restore(destination),
         StoreCommand::Export(paths) => archives::export(context, paths),
         StoreCommand::Import => archives::import(context),
@@ -64,10 +66,10 @@ pub fn split(store: &Store, path: &Path) -> Result<(StorePath, String)> {
 }
 
 /// The logical path of a file in the physical store. Links are followed until they are in the store, and not there.
-fn logical(store: &Store, path: &Path) -> Result<PathBuf> {
+fn logical(store: &Store, given: &Path) -> Result<PathBuf> {
     let root = store.layout().store();
     let real_root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-    let mut path = std::path::absolute(path).map_err(Failed::other)?;
+    let mut path = std::path::absolute(given).map_err(Failed::other)?;
     for _ in 0..32 {
         for root in [root, &real_root, Path::new(STORE_DIR)] {
             if let Ok(below) = path.strip_prefix(root) {
@@ -84,12 +86,12 @@ fn logical(store: &Store, path: &Path) -> Result<PathBuf> {
         match std::fs::read_link(&path) {
             Ok(target) => path = parent.join(target),
             Err(error) if !path.exists() => {
-                return Err(Failed::other(format!("cannot find '{}': {error}", path.display())));
+                return Err(Failed::other(format!("cannot find '{}': {error}", given.display())));
             }
             Err(_) => break,
         }
     }
-    Err(Failed::other(format!("'{}' is not in the store", path.display())))
+    Err(Failed::other(format!("'{}' is not in the store", given.display())))
 }
 
 /// The store paths that were named, all valid, with their closures if those were asked for.
@@ -109,6 +111,11 @@ impl Paths {
     fn find(&self, store: &Store) -> Result<BTreeSet<StorePath>> {
         named(store, &self.paths, self.recursive)
     }
+}
+
+/// `1 path`, `2 paths`.
+pub fn count_of(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A size for people: in binary units, with a decimal.

@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, fs, io::Read, os::unix::fs::OpenOptionsExt, pat
 
 use serde_json::json;
 use zeval_builder::store::{Fault, VerifyOptions};
-use zeval_model::signature::{PublicKey, SecretKey};
+use zeval_model::signature::SecretKey;
 
-use super::{Context, Result, named};
+use super::{Context, Result, count_of, named};
 use crate::commands::repair;
 use crate::{
     cli::store::{Repair, Sign, Verify},
@@ -21,7 +21,7 @@ pub fn verify(context: &Context, arguments: &Verify) -> Result<()> {
         true => store.all_valid().map_err(Failed::other)?.into_iter().collect(),
         false => named(&store, &arguments.paths, arguments.recursive)?.into_iter().collect(),
     };
-    let keys = arguments.trusted_key.iter().map(|text| public_key(text)).collect::<Result<Vec<_>>>()?;
+    let keys = crate::commands::trust(&arguments.trusted_key)?.keys;
     let options =
         VerifyOptions { contents: !arguments.no_contents, trusted: (!arguments.no_trust).then_some(keys) };
     let bar = bar(&context.global, "verifying", paths.len());
@@ -37,11 +37,11 @@ pub fn verify(context: &Context, arguments: &Verify) -> Result<()> {
     }
     if faults.is_empty() {
         if !context.global.quiet && !arguments.json {
-            eprintln!("{} paths verified: all as they should be", paths.len());
+            eprintln!("{} verified: all as it should be", count_of(paths.len(), "path"));
         }
         return Ok(());
     }
-    let mut text = format!("{} of {} paths are not as they should be:", faults.len(), paths.len());
+    let mut text = format!("{} of {} not as it should be:", faults.len(), count_of(paths.len(), "path"));
     for (path, fault) in &faults {
         text.push_str(&format!("\n  {path}: {}", describe(*fault)));
     }
@@ -56,10 +56,6 @@ fn describe(fault: Fault) -> &'static str {
     }
 }
 
-fn public_key(text: &str) -> Result<PublicKey> {
-    text.parse().map_err(|error| Failed::other(format!("'{text}': {error}")))
-}
-
 /// `zeval store sign`
 pub fn sign(context: &Context, arguments: &Sign) -> Result<()> {
     let store = context.store()?;
@@ -71,7 +67,7 @@ pub fn sign(context: &Context, arguments: &Sign) -> Result<()> {
         store.add_signatures(path, &BTreeSet::from([signature])).map_err(Failed::other)?;
     }
     if !context.global.quiet {
-        eprintln!("signed {} paths as {}", paths.len(), key.name);
+        eprintln!("signed {} as {}", count_of(paths.len(), "path"), key.name);
     }
     Ok(())
 }
@@ -111,7 +107,7 @@ pub fn repair(context: &Context, arguments: &Repair) -> Result<()> {
             }
             continue;
         }
-        repair::rebuild(context, &store, &path)?;
+        repair::repair(context, &store, &path, &arguments.from)?;
         if !context.global.quiet {
             eprintln!("{path} was repaired");
         }

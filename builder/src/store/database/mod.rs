@@ -145,6 +145,35 @@ impl Database {
         found.iter().map(|name| parse(name)).collect()
     }
 
+    /// The valid path whose base name starts with `hash_part` and a dash.
+    pub fn find_by_hash_part(&self, hash_part: &str) -> Answer<Option<StorePath>> {
+        let found = self.read("look up a path", |connection| {
+            connection
+                .prepare_cached("SELECT base_name FROM path WHERE base_name >= ? AND base_name < ? LIMIT 1")?
+                // A dot follows a dash.
+                .query_row([format!("{hash_part}-"), format!("{hash_part}.")], text)
+                .optional()
+        })?;
+        found.map(|name| parse(&name)).transpose()
+    }
+
+    /// Every realisation whose path is valid.
+    pub fn all_realisations(&self) -> Answer<Vec<Realisation>> {
+        let found = self.read("list the realisations", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT derivation, output, realisation.path FROM realisation
+                     JOIN path ON base_name = realisation.path",
+                )?
+                .query_map([], |row| Ok((text(row)?, row.get(1)?, row.get(2)?)))?
+                .collect::<rusqlite::Result<Vec<(String, String, String)>>>()
+        })?;
+        let realisation = |(drv, output, path): (String, String, String)| {
+            Ok(Realisation { drv: parse(&drv)?, output, path: parse(&path)? })
+        };
+        found.into_iter().map(realisation).collect()
+    }
+
     pub fn all_valid(&self) -> Answer<BTreeSet<StorePath>> {
         let found = self.read("list the paths", |connection| {
             connection

@@ -1,0 +1,355 @@
+//! Store paths from a cache to the store: closures, in parallel, going on where an interrupted download ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use zeval_model::{NarInfo, StorePath};
+
+use super::{Cache, CacheError, Trust};
+use crate::cancel::Cancellation;
+use crate::events::{ActivityId, ActivityKind, Event, Observer, Outcome};
+use crate::fetch::{FetchError, Mirrors, Transfer};
+use crate::store::{PathInfo, Store, StoreError};
+use crate::unpack;
+
+/// Requests for descriptions at once: each is short and mostly waits.
+const ASKERS: usize = 16;
+/// Archives at once.
+const DOWNLOADS: usize = 6;
+
+/// How to copy.
+#[derive(Clone, Debug, Default)]
+pub struct CopyOptions {
+    pub trust: Trust,
+    /// Leaves out what the paths refer to.
+    pub without_references: bool,
+}
+
+/// A path that is to be downloaded.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub cache: Cache,
+    pub nar: NarInfo,
+    pub info: PathInfo,
+}
+
+/// Copies `paths` and all that they refer to from `cache`; gives what was copied.
+pub fn copy_from(
+    store: &Store,
+    cache: &Cache,
+    paths: &BTreeSet<StorePath>,
+    options: &CopyOptions,
+    observer: &dyn Observer,
+    cancellation: &Cancellation,
+) -> Result<Vec<StorePath>, CacheError> {
+    let caches = std::slice::from_ref(cache);
+    let mut wanted = BTreeMap::new();
+    let mut pending = paths.clone();
+    store.pin(paths)?;
+    while !pending.is_empty() {
+        let missing = missing(store, &pending)?;
+        let mut next = BTreeSet::new();
+        for (path, found) in missing.iter().zip(ask(caches, &missing, cancellation)) {
+            let Some((cache, nar)) = found? else {
+                return Err(CacheError::Absent { url: cache.url.clone(), path: path.clone() });
+            };
+            let info = cache.believe(&nar, &options.trust)?;
+            if !options.without_references {
+                next.extend(info.references.iter().filter(|path| !wanted.contains_key(*path)).cloned());
+            }
+            wanted.insert(path.clone(), Wanted { cache, nar, info });
+        }
+        next.retain(|path| !wanted.contains_key(path));
+        store.pin(&next)?;
+        pending = next;
+    }
+    download(store, wanted, observer, cancellation)
+}
+
+/// Those of `paths` that are not valid.
+pub(super) fn missing(store: &Store, paths: &BTreeSet<StorePath>) -> Result<Vec<StorePath>, CacheError> {
+    let mut missing = Vec::new();
+    for path in paths {
+        if !store.is_valid(path)? {
+            missing.push(path.clone());
+        }
+    }
+    Ok(missing)
+}
+
+type Found = Result<Option<(Cache, NarInfo)>, CacheError>;
+
+/// What the first of `caches` that has it says of each path. An error only where no cache has the path.
+pub(super) fn ask(caches: &[Cache], paths: &[StorePath], cancellation: &Cancellation) -> Vec<Found> {
+    in_parallel(paths, ASKERS, |path| {
+        let mut error = None;
+        for cache in caches {
+            match cache.info(path, cancellation) {
+                Ok(Some(info)) => return Ok(Some((cache.clone(), info))),
+                Ok(None) => (),
+                Err(failed) => error = error.or(Some(failed)),
+            }
+        }
+        error.map_or(Ok(None), Err)
+    })
+}
+
+/// Does `work` for all `items` with at most `threads` of them at once; the results are in the items' order.
+pub(super) fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else { return done };
+            done.push((index, work(item)));
+        }
+    };
+    let mut results: Vec<(usize, R)> = match threads.min(items.len()) {
+        0 | 1 => worker(),
+        threads => std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+            workers
+                .into_iter()
+                .flat_map(|worker| match worker.join() {
+                    Ok(done) => done,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                })
+                .collect()
+        }),
+    };
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// What is left to download, and how far it is.
+struct Queue {
+    /// Paths whose references are not all there, with the number of those.
+    waiting: BTreeMap<StorePath, usize>,
+    /// Which of `waiting` refer to a path.
+    referrers: BTreeMap<StorePath, Vec<StorePath>>,
+    ready: Vec<StorePath>,
+    running: usize,
+    copied: Vec<StorePath>,
+    error: Option<CacheError>,
+}
+
+impl Queue {
+    fn new(wanted: &BTreeMap<StorePath, Wanted>) -> Queue {
+        let mut queue = Queue {
+            waiting: BTreeMap::new(),
+            referrers: BTreeMap::new(),
+            ready: Vec::new(),
+            running: 0,
+            copied: Vec::new(),
+            error: None,
+        };
+        for (path, item) in wanted {
+            let mut count = 0;
+            for reference in item.info.references.iter().filter(|other| *other != path) {
+                if wanted.contains_key(reference) {
+                    queue.referrers.entry(reference.clone()).or_default().push(path.clone());
+                    count += 1;
+                }
+            }
+            match count {
+                0 => queue.ready.push(path.clone()),
+                count => drop(queue.waiting.insert(path.clone(), count)),
+            }
+        }
+        queue
+    }
+
+    fn complete(&mut self, path: StorePath) {
+        for referrer in self.referrers.remove(&path).unwrap_or_default() {
+            if let Some(count) = self.waiting.get_mut(&referrer) {
+                *count -= 1;
+                if *count == 0 {
+                    self.waiting.remove(&referrer);
+                    self.ready.push(referrer);
+                }
+            }
+        }
+        self.copied.push(path);
+    }
+}
+
+/// Downloads all of `wanted`, references first. What was done before an error stays.
+pub(super) fn download(
+    store: &Store,
+    wanted: BTreeMap<StorePath, Wanted>,
+    observer: &dyn Observer,
+    cancellation: &Cancellation,
+) -> Result<Vec<StorePath>, CacheError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let queue = Mutex::new(Queue::new(&wanted));
+    let changed = Condvar::new();
+    let lock = || -> MutexGuard<'_, Queue> { queue.lock().unwrap_or_else(PoisonError::into_inner) };
+    let work = || {
+        loop {
+            let mut state = lock();
+            let path = loop {
+                if state.error.is_some() || (state.ready.is_empty() && state.running == 0) {
+                    changed.notify_all();
+                    return;
+                }
+                if let Some(path) = state.ready.pop() {
+                    break path;
+                }
+                state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            };
+            state.running += 1;
+            drop(state);
+            let result = fetch_one(store, &wanted[&path], observer, cancellation);
+            let mut state = lock();
+            state.running -= 1;
+            match result {
+                Ok(()) => state.complete(path),
+                Err(error) => drop(state.error.get_or_insert(error)),
+            }
+            changed.notify_all();
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..DOWNLOADS.min(wanted.len())).for_each(|_| drop(scope.spawn(work)));
+    });
+    let queue = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
+    queue.error.map_or(Ok(queue.copied), Err)
+}
+
+fn fetch_one(
+    store: &Store,
+    wanted: &Wanted,
+    observer: &dyn Observer,
+    cancellation: &Cancellation,
+) -> Result<(), CacheError> {
+    if cancellation.is_cancelled() {
+        return Err(CacheError::Cancelled);
+    }
+    if store.is_valid(&wanted.info.path)? {
+        return Ok(());
+    }
+    let id = ActivityId::fresh();
+    let started = Instant::now();
+    let path = &wanted.info.path;
+    observer.event(Event::Started {
+        id,
+        drv: path.clone(),
+        name: path.name().to_owned(),
+        kind: ActivityKind::Fetch,
+    });
+    let result = receive(store, wanted, id, observer, cancellation);
+    let outcome = match &result {
+        Ok(()) => Outcome::Built,
+        Err(CacheError::Cancelled) => Outcome::Cancelled,
+        Err(_) => Outcome::Failed,
+    };
+    observer.event(Event::Finished { id, outcome, elapsed: started.elapsed() });
+    result
+}
+
+/// Takes the files of a valid path, which suffered, from `cache`. They must be those that were registered, so that nobody
+/// need be trusted.
+pub fn repair_from(
+    store: &Store,
+    cache: &Cache,
+    path: &StorePath,
+    observer: &dyn Observer,
+    cancellation: &Cancellation,
+) -> Result<(), CacheError> {
+    let Some(nar) = cache.info(path, cancellation)? else {
+        return Err(CacheError::Absent { url: cache.url.clone(), path: path.clone() });
+    };
+    let progress = Progress { id: ActivityId::fresh(), observer, cancellation };
+    read_archive(store, cache, &nar, &progress, |archive| store.repair(path, archive, cancellation))
+}
+
+fn receive(
+    store: &Store,
+    Wanted { cache, nar, info }: &Wanted,
+    id: ActivityId,
+    observer: &dyn Observer,
+    cancellation: &Cancellation,
+) -> Result<(), CacheError> {
+    let progress = Progress { id, observer, cancellation };
+    read_archive(store, cache, nar, &progress, |archive| store.receive(info, archive, cancellation))
+}
+
+struct Progress<'a> {
+    id: ActivityId,
+    observer: &'a dyn Observer,
+    cancellation: &'a Cancellation,
+}
+
+/// Fetches an archive and lets `consume` have it, decompressed.
+fn read_archive(
+    store: &Store,
+    cache: &Cache,
+    nar: &NarInfo,
+    progress: &Progress<'_>,
+    consume: impl FnOnce(&mut dyn Read) -> Result<(), StoreError>,
+) -> Result<(), CacheError> {
+    let lies = |reason: String| CacheError::Lies { url: cache.url.clone(), path: nar.path.clone(), reason };
+    let cancellation = progress.cancellation;
+    let scratch = store.temporary_folder()?;
+    let file = match cache.folder() {
+        // Nothing is gained by a copy of the archive.
+        Some(folder) => folder.join(&nar.url),
+        None => {
+            let file = scratch.path().join("nar");
+            let transfer = Transfer {
+                name: nar.path.base_name(),
+                addresses: &[cache.address(&nar.url)],
+                expected: nar.file_hash,
+                mirrors: &Mirrors::default(),
+                partial: &store.layout().state().join("partial"),
+                scratch: scratch.path(),
+                id: progress.id,
+                observer: progress.observer,
+                cancellation,
+            };
+            transfer.run(&file).map_err(|error| match error {
+                FetchError::Cancelled { .. } => CacheError::Cancelled,
+                error => CacheError::Unreachable { url: cache.url.clone(), reason: error.to_string() },
+            })?;
+            file
+        }
+    };
+    let archive = File::open(&file).map_err(|error| lies(format!("{}: {error}", file.display())))?;
+    let archive = unpack::decompressed(archive).map_err(|fault| lies(fault.to_string()))?;
+    let mut archive = BufReader::with_capacity(256 * 1024, Watched { input: archive, cancellation });
+    match consume(&mut archive) {
+        Ok(()) => Ok(()),
+        Err(_) if cancellation.is_cancelled() => Err(CacheError::Cancelled),
+        Err(StoreError::WrongContents { expected, actual, .. }) => {
+            Err(lies(format!("its archive has the hash {actual}, not {expected}")))
+        }
+        Err(StoreError::Tree(error)) => Err(lies(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ends when the wish to stop comes.
+struct Watched<'a, R> {
+    input: R,
+    cancellation: &'a Cancellation,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.cancellation.is_cancelled() {
+            true => Err(std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "cancelled")),
+            false => self.input.read(buffer),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Taking outputs from caches instead of building them.
+//!
+//! A cache is a convenience: whatever is wrong with one is told once, and what it cannot give is built.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zeval_model::derivation::HashCache;
+use zeval_model::{Derivation, NarInfo, StorePath};
+
+use super::download::{self, Wanted, ask, in_parallel, missing};
+use super::{Cache, CacheError, CachedRealisation, Trust};
+use crate::cancel::Cancellation;
+use crate::events::{Event, Observer};
+use crate::schedule::DrvOutput;
+use crate::store::{PathInfo, Realisation, Store, StoreError};
+
+/// Where to look for outputs.
+#[derive(Clone, Debug, Default)]
+pub struct Substitution {
+    pub caches: Vec<Cache>,
+    pub trust: Trust,
+}
+
+/// Makes those of `wanted`, and of what they are built from, valid that caches have.
+pub fn substitute(
+    store: &Store,
+    substitution: &Substitution,
+    wanted: &[DrvOutput],
+    observer: &dyn Observer,
+    cancellation: &Cancellation,
+) -> Result<(), StoreError> {
+    let mut search = Search { store, trust: &substitution.trust, observer, cancellation, caches: Vec::new() };
+    if !search.is_needed(wanted)? {
+        return Ok(());
+    }
+    search.open(&substitution.caches);
+    let mut seen: BTreeSet<(StorePath, String)> = BTreeSet::new();
+    let mut level: Vec<DrvOutput> = wanted.to_vec();
+    while !level.is_empty() && !search.caches.is_empty() && !cancellation.is_cancelled() {
+        level.retain(|output| seen.insert((output.drv.clone(), output.output.clone())));
+        level = search.take(&level)?;
+    }
+    Ok(())
+}
+
+struct Search<'a> {
+    store: &'a Store,
+    trust: &'a Trust,
+    observer: &'a dyn Observer,
+    cancellation: &'a Cancellation,
+    caches: Vec<Cache>,
+}
+
+/// An output that is not there, and where it would be.
+struct Question {
+    output: DrvOutput,
+    drv: Derivation,
+    /// Known before, or from a cache's realisation.
+    path: Option<StorePath>,
+}
+
+impl Search<'_> {
+    fn warn(&self, text: String) {
+        self.observer.event(Event::Warning { text });
+    }
+
+    fn is_needed(&self, wanted: &[DrvOutput]) -> Result<bool, StoreError> {
+        for output in wanted {
+            if self.question(output)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sees which caches answer.
+    fn open(&mut self, caches: &[Cache]) {
+        let opened = in_parallel(caches, caches.len(), |cache| cache.clone().open(self.cancellation));
+        for result in opened {
+            match result {
+                Ok(cache) => self.caches.push(cache),
+                Err(CacheError::Cancelled) => (),
+                Err(error) => self.warn(format!("{error}; going on without it")),
+            }
+        }
+        self.caches.sort_by_key(|cache| cache.priority);
+    }
+
+    /// What to look for, if the output is not there and may be substituted.
+    fn question(&self, output: &DrvOutput) -> Result<Option<Question>, StoreError> {
+        let drv = self.store.derivation(&output.drv)?;
+        let Some(found) = drv.outputs.get(&output.output) else { return Ok(None) };
+        let path = found.path().cloned();
+        let is_there = match &path {
+            Some(path) => self.store.is_valid(path)?,
+            None => self.store.realisation(&output.drv, &output.output)?.is_some(),
+        };
+        Ok((!is_there).then(|| Question { output: output.clone(), drv, path }))
+    }
+
+    /// Takes what caches have of `level`; gives the inputs of what they do not have.
+    fn take(&mut self, level: &[DrvOutput]) -> Result<Vec<DrvOutput>, StoreError> {
+        let mut questions = Vec::new();
+        for output in level {
+            questions.extend(self.question(output)?);
+        }
+        self.find_realisations(&mut questions);
+        let asked: BTreeSet<StorePath> = questions
+            .iter()
+            .filter(|question| may_substitute(&question.drv))
+            .filter_map(|question| question.path.clone())
+            .collect();
+        self.store.pin(&asked)?;
+        let available = self.closures(asked)?;
+        let found =
+            |question: &Question| question.path.as_ref().is_some_and(|path| available.contains_key(path));
+        let mut wanted = BTreeMap::new();
+        for question in questions.iter().filter(|question| found(question)) {
+            self.with_references(question.path.as_ref(), &available, &mut wanted);
+        }
+        match download::download(self.store, wanted, self.observer, self.cancellation) {
+            Ok(_) | Err(CacheError::Cancelled) => (),
+            Err(CacheError::Store(error)) => return Err(error),
+            Err(error) => self.warn(format!("{error}; going on without it")),
+        }
+        let mut next = Vec::new();
+        for question in questions {
+            if let Some(path) = &question.path
+                && self.store.is_valid(path)?
+            {
+                self.record(&question, path)?;
+                continue;
+            }
+            for (input, outputs) in &question.drv.input_derivations {
+                next.extend(
+                    outputs
+                        .outputs
+                        .iter()
+                        .map(|output| DrvOutput { drv: input.clone(), output: output.clone() }),
+                );
+            }
+        }
+        Ok(next)
+    }
+
+    /// Asks what outputs were built to whose paths follow from their contents.
+    fn find_realisations(&self, questions: &mut [Question]) {
+        let hashes = HashCache::new(|path: &StorePath| self.store.read_derivation(path));
+        let mut files = Vec::new();
+        for (index, question) in questions.iter().enumerate() {
+            if question.path.is_none()
+                && may_substitute(&question.drv)
+                && let Ok(hash) = question.drv.realisation_hash(&hashes)
+            {
+                files.push((index, CachedRealisation::file(&hash, &question.output.output)));
+            }
+        }
+        let answers = in_parallel(&files, 16, |(index, file)| {
+            self.caches.iter().find_map(|cache| {
+                let text = cache.read(file, self.cancellation).ok().flatten()?;
+                let realisation = CachedRealisation::parse(&text).ok()?;
+                (cache.trusted || realisation.is_trusted(self.trust)).then_some((*index, realisation.path))
+            })
+        });
+        for (index, path) in answers.into_iter().flatten() {
+            questions[index].path = Some(path);
+        }
+    }
+
+    fn record(&self, question: &Question, path: &StorePath) -> Result<(), StoreError> {
+        let knows =
+            question.drv.outputs.get(&question.output.output).is_some_and(|found| found.path().is_some());
+        if knows {
+            return Ok(());
+        }
+        let DrvOutput { drv, output } = question.output.clone();
+        self.store.register(&[], &[Realisation { drv, output, path: path.clone() }])
+    }
+
+    /// What caches say of `paths` and all that they refer to, without those that lead to something that nobody has.
+    fn closures(&mut self, paths: BTreeSet<StorePath>) -> Result<BTreeMap<StorePath, Wanted>, StoreError> {
+        let mut available: BTreeMap<StorePath, Wanted> = BTreeMap::new();
+        let mut hopeless: BTreeSet<StorePath> = BTreeSet::new();
+        let mut pending = paths;
+        while !pending.is_empty() {
+            let asked = missing(self.store, &pending).map_err(into_store_error)?;
+            let mut next = BTreeSet::new();
+            for (path, answer) in asked.iter().zip(ask(&self.caches, &asked, self.cancellation)) {
+                match self.accept(answer) {
+                    Some((cache, nar, info)) => {
+                        next.extend(info.references.iter().cloned());
+                        available.insert(path.clone(), Wanted { cache, nar, info });
+                    }
+                    None => drop(hopeless.insert(path.clone())),
+                }
+            }
+            next.retain(|path| !available.contains_key(path) && !hopeless.contains(path));
+            self.store.pin(&next)?;
+            pending = next;
+        }
+        drop_referrers(&mut available, hopeless);
+        Ok(available)
+    }
+
+    fn accept(
+        &mut self,
+        answer: Result<Option<(Cache, NarInfo)>, CacheError>,
+    ) -> Option<(Cache, NarInfo, PathInfo)> {
+        match answer {
+            Ok(found) => {
+                let (cache, nar) = found?;
+                match cache.believe(&nar, self.trust) {
+                    Ok(info) => Some((cache, nar, info)),
+                    Err(error) => {
+                        self.warn(error.to_string());
+                        None
+                    }
+                }
+            }
+            Err(CacheError::Unreachable { url, reason }) => {
+                if self.caches.iter().any(|cache| cache.url == url) {
+                    self.warn(format!("the cache {url} does not answer: {reason}; going on without it"));
+                    self.caches.retain(|cache| cache.url != url);
+                }
+                None
+            }
+            Err(CacheError::Cancelled) => None,
+            Err(error) => {
+                self.warn(error.to_string());
+                None
+            }
+        }
+    }
+
+    fn with_references(
+        &self,
+        path: Option<&StorePath>,
+        available: &BTreeMap<StorePath, Wanted>,
+        wanted: &mut BTreeMap<StorePath, Wanted>,
+    ) {
+        let mut pending: Vec<&StorePath> = path.into_iter().collect();
+        while let Some(path) = pending.pop() {
+            if let Some(item) = available.get(path)
+                && wanted.insert(path.clone(), item.clone()).is_none()
+            {
+                pending.extend(&item.info.references);
+            }
+        }
+    }
+}
+
+/// Whether the author of the derivation allows it.
+fn may_substitute(drv: &Derivation) -> bool {
+    let forbidden = drv.env.get(bstr::BStr::new("allowSubstitutes")).is_some_and(|value| value.is_empty());
+    !forbidden && !drv.outputs.values().any(|output| matches!(output, zeval_model::Output::Impure { .. }))
+}
+
+/// Takes out what refers to something hopeless, directly or not.
+fn drop_referrers(available: &mut BTreeMap<StorePath, Wanted>, mut hopeless: BTreeSet<StorePath>) {
+    loop {
+        let lost: Vec<StorePath> = available
+            .iter()
+            .filter(|(_, item)| item.info.references.iter().any(|path| hopeless.contains(path)))
+            .map(|(path, _)| path.clone())
+            .collect();
+        if lost.is_empty() {
+            return;
+        }
+        for path in lost {
+            available.remove(&path);
+            hopeless.insert(path);
+        }
+    }
+}
+
+fn into_store_error(error: CacheError) -> StoreError {
+    match error {
+        CacheError::Store(error) => error,
+        _ => StoreError::Cancelled,
+    }
+}

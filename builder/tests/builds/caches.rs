@@ -1,0 +1,219 @@
+//! Binary caches: written, read, served, and lying.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use zeval_builder::cache::serve::Server;
+use zeval_builder::cache::{
+    self, Cache, CacheError, Compression, CopyOptions, Substitution, Trust, UploadOptions,
+};
+use zeval_builder::cancel::Cancellation;
+use zeval_builder::events::{Event, Silent};
+use zeval_builder::schedule::{Builder, DrvOutput};
+use zeval_builder::store::Store;
+use zeval_model::signature::SecretKey;
+use zeval_model::{Algorithm, StorePath};
+
+use crate::workshop::*;
+
+pub const CASES: &[(&str, fn())] = &[
+    ("a_closure_goes_to_a_folder_and_back", a_closure_goes_to_a_folder_and_back),
+    ("what_a_cache_has_is_not_built", what_a_cache_has_is_not_built),
+    ("what_nobody_trusts_or_is_damaged_is_built", what_nobody_trusts_or_is_damaged_is_built),
+    ("a_store_is_served", a_store_is_served),
+    ("damaged_files_are_taken_from_a_cache", damaged_files_are_taken_from_a_cache),
+    ("an_export_is_imported", an_export_is_imported),
+];
+
+/// A path and one that it refers to.
+fn closure(store: &Store) -> (StorePath, BTreeSet<StorePath>) {
+    let dependency = store.add_text("dependency", b"text", &BTreeSet::new()).unwrap();
+    let top = store.add_text("top", b"refers", &BTreeSet::from([dependency.clone()])).unwrap();
+    (top.clone(), BTreeSet::from([dependency, top]))
+}
+
+fn upload(store: &Store, cache: &Cache, paths: &BTreeSet<StorePath>, options: &UploadOptions) -> usize {
+    let cancellation = Cancellation::new();
+    cache::copy_to(store, cache, paths, options, &cancellation, &|_, _| ()).unwrap().paths.len()
+}
+
+fn download(store: &Store, cache: &Cache, path: &StorePath) -> Result<usize, CacheError> {
+    let paths = BTreeSet::from([path.clone()]);
+    let options = CopyOptions::default();
+    Ok(cache::copy_from(store, cache, &paths, &options, &Silent, &Cancellation::new())?.len())
+}
+
+fn cache_in(folder: &Path) -> Cache {
+    Cache::new(&format!("file://{}", folder.display())).unwrap()
+}
+
+fn a_closure_goes_to_a_folder_and_back() {
+    let shop = Workshop::new();
+    let (top, paths) = closure(&shop.store);
+    for compression in [Compression::None, Compression::Zstd, Compression::Xz, Compression::Bzip2] {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache_in(folder.path());
+        let options = UploadOptions { compression, listings: true, ..UploadOptions::default() };
+        assert_eq!(upload(&shop.store, &cache, &paths, &options), 2);
+        assert_eq!(upload(&shop.store, &cache, &paths, &options), 0, "it is all there");
+        let other = Workshop::new();
+        assert_eq!(download(&other.store, &cache, &top).unwrap(), 2);
+        assert_eq!(download(&other.store, &cache, &top).unwrap(), 0);
+        for path in &paths {
+            assert!(other.store.is_intact(path).unwrap());
+            let (mut ours, theirs) = (shop.store.require(path).unwrap(), other.store.require(path).unwrap());
+            ours.registered = theirs.registered;
+            assert_eq!(ours, theirs);
+        }
+    }
+}
+
+/// A store with a derivation built and uploaded, and signed by `key`; an input of it that nothing at run time needs is not.
+fn built_and_uploaded(folder: &Path, key: &SecretKey) -> (Workshop, StorePath, StorePath) {
+    let shop = Workshop::new();
+    let top = add_derivations(&shop);
+    let built = shop.build(&top).unwrap();
+    let keys = vec![key.clone()];
+    let options = UploadOptions { keys, ..UploadOptions::default() };
+    upload(&shop.store, &cache_in(folder), &BTreeSet::from([built.clone()]), &options);
+    (shop, top, built)
+}
+
+fn add_derivations(shop: &Workshop) -> StorePath {
+    let base = shop.add(input_addressed("base", &["write $out base"]));
+    let path = shop.store.derivation(&base).unwrap().outputs["out"].path().unwrap().to_string();
+    let middle =
+        with_input(floating("middle", Algorithm::Sha256, &["copy $base $out"]), "base", &base, &path);
+    let middle = shop.add(middle);
+    let stand_in = zeval_model::derivation::downstream_placeholder(&middle, "out").unwrap();
+    shop.add(with_input(
+        floating("top", Algorithm::Sha256, &["copy $middle $out"]),
+        "middle",
+        &middle,
+        &stand_in,
+    ))
+}
+
+fn build_with(substitution: Substitution) -> (Workshop, Recorder) {
+    let mut shop = Workshop::new();
+    shop.options.substitution = Some(Arc::new(substitution));
+    let drv = add_derivations(&shop);
+    let recorder = Recorder::default();
+    let wanted = [DrvOutput { drv, output: "out".to_owned() }];
+    Builder::new(&shop.store, shop.options.clone())
+        .build(&wanted, &recorder, &Cancellation::new())
+        .unwrap_or_else(|error| panic!("{error}"));
+    (shop, recorder)
+}
+
+fn warnings(recorder: &Recorder) -> String {
+    let events = recorder.0.lock().unwrap();
+    let warnings = events.iter().filter_map(|event| match event {
+        Event::Warning { text } => Some(format!("{text}\n")),
+        _ => None,
+    });
+    warnings.collect()
+}
+
+fn what_a_cache_has_is_not_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SecretKey::from_seed("test-1", &[7; 32]);
+    let (_shop, _, built) = built_and_uploaded(folder.path(), &key);
+    let trust = Trust { keys: vec![key.public_key()], require_signatures: true };
+    let nowhere = Cache::new("file:///nowhere/at/all").unwrap();
+    let caches = vec![nowhere, cache_in(folder.path())];
+    let (shop, recorder) = build_with(Substitution { caches, trust });
+    assert_eq!(recorder.started(), ["top"], "only fetched");
+    assert!(shop.store.is_intact(&built).unwrap());
+    assert!(warnings(&recorder).contains("/nowhere/at/all"), "{}", warnings(&recorder));
+}
+
+fn what_nobody_trusts_or_is_damaged_is_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SecretKey::from_seed("test-1", &[7; 32]);
+    let (_shop, _, built) = built_and_uploaded(folder.path(), &key);
+    let caches = vec![cache_in(folder.path())];
+    let (_, recorder) = build_with(Substitution { caches: caches.clone(), trust: Trust::default() });
+    assert_eq!(recorder.started(), ["base", "middle", "top"], "the realisation's key is not trusted");
+
+    let trust = Trust { keys: vec![key.public_key()], require_signatures: true };
+    for archive in fs::read_dir(folder.path().join("nar")).unwrap() {
+        let archive = archive.unwrap().path();
+        let mut bytes = fs::read(&archive).unwrap();
+        bytes.truncate(bytes.len() / 2);
+        fs::write(archive, bytes).unwrap();
+    }
+    let (shop, recorder) = build_with(Substitution { caches: caches.clone(), trust: trust.clone() });
+    assert_eq!(recorder.started(), ["top", "base", "middle", "top"], "fetched in vain, then built");
+    assert!(warnings(&recorder).contains("what the cache"), "{}", warnings(&recorder));
+    assert!(shop.store.is_intact(&built).unwrap());
+
+    fs::write(folder.path().join(format!("{}.narinfo", built.hash_part())), "nonsense").unwrap();
+    let (_, recorder) = build_with(Substitution { caches, trust });
+    assert_eq!(recorder.started(), ["base", "middle", "top"]);
+    assert!(warnings(&recorder).contains("nonsense"), "{}", warnings(&recorder));
+}
+
+fn a_store_is_served() {
+    let shop = Workshop::new();
+    let (top, paths) = closure(&shop.store);
+    let drv = add_derivations(&shop);
+    let built = shop.build(&drv).unwrap();
+    let key = SecretKey::from_seed("test-1", &[7; 32]);
+    let store = Arc::new(Store::open(shop.dir.path()).unwrap());
+    let server = Server::bind(store, "127.0.0.1:0", vec![key.clone()], 30).unwrap();
+    let cancellation = Cancellation::new();
+    let cache = Cache::new(&format!("http://{}", server.address().unwrap())).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| server.run(&cancellation).unwrap());
+        let cache = cache.clone().open(&Cancellation::new()).unwrap();
+        assert_eq!(cache.priority, 30);
+        let other = Workshop::new();
+        assert_eq!(download(&other.store, &cache, &top).unwrap(), 2);
+        assert!(paths.iter().all(|path| other.store.is_intact(path).unwrap()));
+        let nothing = StorePath::from_base_name("00000000000000000000000000000000-nothing").unwrap();
+        assert!(matches!(download(&other.store, &cache, &nothing), Err(CacheError::Absent { .. })));
+        let trust = Trust { keys: vec![key.public_key()], require_signatures: true };
+        let (other, recorder) = build_with(Substitution { caches: vec![cache], trust });
+        assert_eq!(recorder.started(), ["top"]);
+        assert!(other.store.is_intact(&built).unwrap());
+        cancellation.cancel();
+    });
+}
+
+fn damaged_files_are_taken_from_a_cache() {
+    let shop = Workshop::new();
+    let (top, paths) = closure(&shop.store);
+    let folder = tempfile::tempdir().unwrap();
+    let cache = cache_in(folder.path());
+    upload(&shop.store, &cache, &paths, &UploadOptions::default());
+    shop.store.optimise(&Cancellation::new(), &|_, _| ()).unwrap();
+    let place = shop.store.physical(&top);
+    zeval_builder::store::remove_tree(&place).unwrap();
+    fs::write(&place, "other").unwrap();
+    assert!(!shop.store.is_intact(&top).unwrap());
+    cache::repair_from(&shop.store, &cache, &top, &Silent, &Cancellation::new()).unwrap();
+    assert!(shop.store.is_intact(&top).unwrap());
+}
+
+fn an_export_is_imported() {
+    let shop = Workshop::new();
+    let (_, paths) = closure(&shop.store);
+    let mut export = Vec::new();
+    shop.store.export(&paths, &mut export).unwrap();
+    let other = Workshop::new();
+    let imported = other.store.import(&export[..], &Cancellation::new()).unwrap();
+    assert_eq!(imported.len(), 2);
+    for path in &paths {
+        assert!(other.store.is_intact(path).unwrap());
+        assert_eq!(
+            other.store.require(path).unwrap().content_address,
+            shop.store.require(path).unwrap().content_address
+        );
+    }
+    for end in (0..export.len()).step_by(7) {
+        assert!(Workshop::new().store.import(&export[..end], &Cancellation::new()).is_err(), "{end}");
+    }
+}

@@ -1,0 +1,254 @@
+//! `zeval copy` and `zeval serve`: store paths to and from elsewhere.
+
+use std::{
+    collections::BTreeSet,
+    io::BufWriter,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use serde_json::json;
+use zeval_builder::{
+    cache::{self, Cache, CacheError, CopyOptions, Trust, UploadOptions, serve::Server},
+    store::Store,
+};
+use zeval_model::StorePath;
+
+use super::{
+    Context, Result,
+    store::{count_of, secret_key, store_path},
+};
+use crate::{
+    cli::copy::{Copy, Serve},
+    diagnostic::Failed,
+    progress::bar,
+};
+
+/// Where else store paths can be.
+enum Place {
+    Cache(Cache),
+    /// A store of ours in another folder.
+    Store(Arc<Store>),
+    /// A host that ssh reaches, and its program.
+    Host {
+        host: String,
+        program: String,
+    },
+}
+
+impl Place {
+    fn of(url: &str) -> Result<Place> {
+        if let Some(folder) = url.strip_prefix("local://") {
+            return Ok(Place::Store(Arc::new(Store::open(folder.as_ref()).map_err(Failed::other)?)));
+        }
+        if let Some(rest) = url.strip_prefix("ssh://") {
+            let (host, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+            let program =
+                parameters.split('&').find_map(|parameter| parameter.strip_prefix("remote-program="));
+            let program = program.unwrap_or("nix-store").to_owned();
+            return Ok(Place::Host { host: host.trim_end_matches('/').to_owned(), program });
+        }
+        Ok(Place::Cache(Cache::new(url)?))
+    }
+}
+
+/// `zeval copy`
+pub fn run(context: &Context, arguments: &Copy) -> Result<()> {
+    let store = context.store()?;
+    let copied = match (&arguments.to, &arguments.from) {
+        (Some(url), _) => copy_to(context, &store, &Place::of(url)?, arguments)?,
+        (None, Some(url)) => copy_from(context, &store, &Place::of(url)?, arguments)?,
+        (None, None) => return Err(Failed::other("say with --to or --from where")),
+    };
+    if arguments.json {
+        println!("{}", json!(copied.iter().map(ToString::to_string).collect::<Vec<_>>()));
+    } else if !context.global.quiet {
+        eprintln!("{} copied", count_of(copied.len(), "path"));
+    }
+    Ok(())
+}
+
+fn named(store: &Store, arguments: &Copy) -> Result<BTreeSet<StorePath>> {
+    arguments.paths.iter().map(|path| store_path(store, path)).collect()
+}
+
+fn copy_to(context: &Context, store: &Store, place: &Place, arguments: &Copy) -> Result<Vec<StorePath>> {
+    let mut paths = named(store, arguments)?;
+    for path in &paths {
+        store.require(path).map_err(Failed::other)?;
+    }
+    if !arguments.no_recursive {
+        paths = store.closure(&paths).map_err(Failed::other)?;
+    }
+    match place {
+        Place::Cache(cache) => {
+            let keys = arguments.key_file.iter().map(|file| secret_key(file)).collect::<Result<_>>()?;
+            let options = UploadOptions {
+                compression: arguments.compression.unwrap_or(cache.compression),
+                level: arguments.compression_level,
+                keys,
+                listings: arguments.write_nar_listing,
+            };
+            let bar = bar(&context.global, "copying", paths.len());
+            let uploaded =
+                cache::copy_to(store, cache, &paths, &options, &context.cancellation, &|done, total| {
+                    bar.set_length(total as u64);
+                    bar.set_position(done as u64);
+                });
+            bar.finish_and_clear();
+            Ok(uploaded?.paths)
+        }
+        Place::Store(other) => between(context, store, other, &paths),
+        Place::Host { host, program } => {
+            let mut child =
+                ssh(host, program, &["--import"]).stdin(Stdio::piped()).spawn().map_err(no_ssh)?;
+            if let Some(input) = child.stdin.take() {
+                let sent = store.export(&paths, BufWriter::with_capacity(256 * 1024, input));
+                finish(child, host)?;
+                sent?;
+            }
+            Ok(paths.into_iter().collect())
+        }
+    }
+}
+
+fn copy_from(context: &Context, store: &Store, place: &Place, arguments: &Copy) -> Result<Vec<StorePath>> {
+    let paths = named(store, arguments)?;
+    let copied = match place {
+        Place::Cache(cache) => {
+            let mut trust = super::trust(&arguments.trusted_public_key)?;
+            trust.require_signatures = !arguments.no_check_sigs;
+            let options = CopyOptions { trust, without_references: arguments.no_recursive };
+            let cache = cache.clone().open(&context.cancellation)?;
+            cache::copy_from(store, &cache, &paths, &options, &*context.view, &context.cancellation)?
+        }
+        Place::Store(other) => {
+            let paths = match arguments.no_recursive {
+                true => paths,
+                false => other.closure(&paths).map_err(Failed::other)?,
+            };
+            between(context, other, store, &paths)?
+        }
+        Place::Host { host, program } => from_host(context, store, host, program, &paths, arguments)?,
+    };
+    store.sync().map_err(Failed::other)?;
+    Ok(copied)
+}
+
+/// Copies what `to` does not have.
+fn between(
+    context: &Context,
+    from: &Store,
+    to: &Store,
+    paths: &BTreeSet<StorePath>,
+) -> Result<Vec<StorePath>> {
+    from.pin(paths)?;
+    to.pin(paths)?;
+    let mut copied = Vec::new();
+    let order = from.references_first(paths).map_err(Failed::other)?;
+    let bar = bar(&context.global, "copying", order.len());
+    for path in order {
+        bar.inc(1);
+        if to.is_valid(&path)? {
+            continue;
+        }
+        let info = from.require(&path)?;
+        let (reader, writer) = std::io::pipe().map_err(Failed::other)?;
+        let files = from.physical(&path);
+        std::thread::scope(|scope| {
+            // An archive that breaks off is noticed by the one who reads it.
+            scope.spawn(move || zeval_model::nar::dump_path(&files, writer));
+            let reader = std::io::BufReader::with_capacity(256 * 1024, reader);
+            to.receive(&info, reader, &context.cancellation)
+        })?;
+        copied.push(path);
+    }
+    bar.finish_and_clear();
+    to.sync().map_err(Failed::other)?;
+    Ok(copied)
+}
+
+fn from_host(
+    context: &Context,
+    store: &Store,
+    host: &str,
+    program: &str,
+    paths: &BTreeSet<StorePath>,
+    arguments: &Copy,
+) -> Result<Vec<StorePath>> {
+    let mut wanted: Vec<String> = paths.iter().map(ToString::to_string).collect();
+    if !arguments.no_recursive {
+        let mut words = vec!["--query", "--requisites"];
+        words.extend(wanted.iter().map(String::as_str));
+        let output = ssh(host, program, &words).stderr(Stdio::inherit()).output().map_err(no_ssh)?;
+        if !output.status.success() {
+            return Err(Failed::other(format!("'{host}' does not tell what the paths refer to")));
+        }
+        wanted = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+    }
+    let mut missing = Vec::new();
+    for path in &wanted {
+        let path = StorePath::from_absolute(path).map_err(Failed::other)?;
+        if !store.is_valid(&path)? {
+            missing.push(path.to_string());
+        }
+    }
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut words = vec!["--export"];
+    words.extend(missing.iter().map(String::as_str));
+    let mut child = ssh(host, program, &words).stdout(Stdio::piped()).spawn().map_err(no_ssh)?;
+    let imported = match child.stdout.take() {
+        Some(output) => store.import(output, &context.cancellation),
+        None => Ok(Vec::new()),
+    };
+    finish(child, host)?;
+    Ok(imported?)
+}
+
+/// The user's own ssh, as the user has set it up. Words are store paths and options: nothing that a shell would change.
+fn ssh(host: &str, program: &str, words: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("ZEVAL_SSH").unwrap_or_else(|| "ssh".into()));
+    command.arg("-T").arg("--").arg(host).arg(program).args(words);
+    command
+}
+
+fn no_ssh(error: std::io::Error) -> Failed {
+    Failed::other(format!("cannot run ssh: {error}"))
+}
+
+fn finish(mut child: Child, host: &str) -> Result<()> {
+    drop(child.stdin.take());
+    let status = child.wait().map_err(Failed::other)?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Failed::other(format!("copying by ssh to or from '{host}' failed: {status}"))),
+    }
+}
+
+/// `zeval serve`
+pub fn serve(context: &Context, arguments: &Serve) -> Result<()> {
+    let store = context.store()?;
+    let keys = arguments.key_file.iter().map(|file| secret_key(file)).collect::<Result<_>>()?;
+    let failed = |error| Failed::other(format!("cannot listen at {}: {error}", arguments.listen));
+    let server = Server::bind(store, &arguments.listen, keys, arguments.priority).map_err(failed)?;
+    let address = server.address().map_err(failed)?;
+    // Who started us may wait for this line.
+    println!("serving at http://{address}");
+    server.run(&context.cancellation).map_err(failed)
+}
+
+impl From<CacheError> for Failed {
+    fn from(error: CacheError) -> Failed {
+        match error {
+            CacheError::Cancelled => Failed::Cancelled,
+            error => Failed::Other(error.to_string()),
+        }
+    }
+}
+
+/// Makes a trust from settings and flags.
+pub fn trust_in(words: &[String]) -> Result<Trust> {
+    Ok(Trust::in_keys(words.iter().map(String::as_str))?)
+}
