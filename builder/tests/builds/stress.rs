@@ -134,7 +134,7 @@ fn what_is_pinned_or_linked_stays() {
     assert!(error.to_string().contains("/link keeps it"), "{error}");
     let dry = CollectOptions { dry_run: true, ..CollectOptions::default() };
     let found = shop.store.collect(&dry, &Cancellation::new(), |_, _| ()).unwrap();
-    assert_eq!(found.paths, [dead.clone()]);
+    assert_eq!(found.paths, std::slice::from_ref(&dead));
     collect(&shop.store);
     assert!(!shop.store.is_valid(&dead).unwrap());
     assert!(!shop.store.physical(&dead).exists());

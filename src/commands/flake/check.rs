@@ -57,7 +57,7 @@ pub fn run(
     flags: &BuildFlags,
     options: &Options,
 ) -> super::Result<()> {
-    let build_options = build_options(flags);
+    let build_options = build_options(flags, &flake.language.option)?;
     let (language, lock_flags) = (&flake.language, &flake.flags);
     let adjust = |settings: &mut zeval_evaluator::Settings| settings.import_from_derivation = options.build;
     let keep_going = flags.keep_going;

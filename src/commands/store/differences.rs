@@ -84,7 +84,7 @@ fn packages(store: &Store, closure: &BTreeSet<StorePath>) -> Result<BTreeMap<Str
 fn split_name(name: &str) -> (String, String) {
     let parts: Vec<&str> = name.split('-').collect();
     let starts_with_digit = |part: &&str| part.starts_with(|c: char| c.is_ascii_digit());
-    let Some(start) = parts.iter().position(|part| starts_with_digit(part)).filter(|&start| start > 0) else {
+    let Some(start) = parts.iter().position(starts_with_digit).filter(|&start| start > 0) else {
         return (name.to_owned(), String::new());
     };
     let is_output = |part: &&str| part.len() > 1 && part.chars().all(|c| c.is_ascii_lowercase());

@@ -41,7 +41,7 @@ pub fn verify(context: &Context, arguments: &Verify) -> Result<()> {
         }
         return Ok(());
     }
-    let mut text = format!("{} of {} not as it should be:", faults.len(), count_of(paths.len(), "path"));
+    let mut text = format!("faults in {} of {}:", faults.len(), count_of(paths.len(), "path"));
     for (path, fault) in &faults {
         text.push_str(&format!("\n  {path}: {}", describe(*fault)));
     }
