@@ -52,7 +52,7 @@ pub fn run(context: &Context, arguments: &Run) -> Result<()> {
         program(evaluator, &found)
     })?;
     let store = context.store()?;
-    let built = build(context, &store, &arguments.options, &program.needs)?;
+    let built = build(context, &store, &arguments.options, &arguments.language, &program.needs)?;
     let path = match program.path {
         Path::Exact(path) => path,
         Path::Named(name) => match built.first() {
@@ -77,7 +77,7 @@ pub fn shell(context: &Context, arguments: &Shell) -> Result<()> {
         Ok(needs)
     })?;
     let store = context.store()?;
-    let built = build(context, &store, &arguments.options, &needs)?;
+    let built = build(context, &store, &arguments.options, &arguments.language, &needs)?;
     let folders: Vec<String> = built.iter().map(|path| format!("{path}/bin")).collect();
     let before = std::env::var("PATH").unwrap_or_default();
     let path = [folders.join(":"), before].join(":");
@@ -96,7 +96,7 @@ fn with_found<T: Send>(
     options: &BuildFlags,
     work: impl FnOnce(&mut Evaluator, &Flakes) -> std::result::Result<T, Failure> + Send,
 ) -> Result<T> {
-    context.with_flakes(language, flags, &build_options(options), |_| (), work)
+    context.with_flakes(language, flags, &build_options(options, &language.option)?, |_| (), work)
 }
 
 fn find(
@@ -159,8 +159,14 @@ fn needs(references: Option<&'static References>) -> Vec<DrvOutput> {
     elements.filter_map(output).collect()
 }
 
-fn build(context: &Context, store: &Store, options: &BuildFlags, needs: &[DrvOutput]) -> Result<Vec<String>> {
-    let builder = Builder::new(store, build_options(options));
+fn build(
+    context: &Context,
+    store: &Store,
+    options: &BuildFlags,
+    language: &Language,
+    needs: &[DrvOutput],
+) -> Result<Vec<String>> {
+    let builder = Builder::new(store, build_options(options, &language.option)?);
     let built = builder.build(needs, &*context.view, &context.cancellation)?;
     Ok(built.into_iter().map(|built| built.path.to_string()).collect())
 }
