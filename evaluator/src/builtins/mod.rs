@@ -144,6 +144,7 @@ pub struct Globals {
 
 impl Globals {
     pub(crate) fn new(settings: &Settings, heap: &mut Heap) -> Globals {
+        crate::symbol::known();
         let mut names = FxHashMap::default();
         let mut members: Vec<(Symbol, Value)> = Vec::new();
         for (id, builtin) in all().filter(|(_, builtin)| is_enabled(builtin, settings)) {
