@@ -31,6 +31,7 @@ const DOCS: &[BuiltinDoc] = &[
     doc("addErrorContext", "context value", "The value; an error on the way to it tells the context."),
     doc("all", "predicate list", "Whether the predicate holds for every element."),
     doc("any", "predicate list", "Whether the predicate holds for some element."),
+    doc("appendContext", "string context", "The string with what `getContext` gives as further context."),
     doc("attrNames", "set", "The names of a set, sorted."),
     doc("attrValues", "set", "The values of a set, in the order of their names."),
     doc("baseNameOf", "path", "What follows the last slash of a path or string."),
@@ -211,3 +212,15 @@ const DOCS: &[BuiltinDoc] = &[
         "A set with what a function makes of each name and the list of its values in the sets of a list.",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_builtin_is_documented() {
+        let missing: Vec<&str> = crate::builtins::all()
+            .map(|(_, builtin)| builtin.name)
+            .filter(|name| super::find(name).is_none())
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
