@@ -21,6 +21,11 @@ const fn doc(name: &'static str, arguments: &'static str, text: &'static str) ->
 }
 
 const DOCS: &[BuiltinDoc] = &[
+    doc(
+        "fetchFinalTree",
+        "reference",
+        "As `fetchTree`, for references that a lock file made whole; of use to flakes alone.",
+    ),
     doc("abort", "message", "Ends the evaluation with an error that `tryEval` does not catch."),
     doc("add", "a b", "The sum of two numbers."),
     doc(
