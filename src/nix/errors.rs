@@ -93,7 +93,8 @@ fn indented(prefix: &str, text: &str) -> String {
     out
 }
 
-/// What a terminal that shows no colours gets: tabs become spaces up to the next multiple of eight columns, which Nix counts from the start of the message.
+/// What a terminal that shows no colours gets: tabs become spaces up to the next multiple of eight columns, which Nix counts
+/// from the start of the message, over line breaks.
 fn expand_tabs(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut column = 0;
@@ -156,4 +157,21 @@ fn place(out: &mut String, pos: PosId, indent: &str) -> bool {
     code(place.line + 1);
     out.push('\n');
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tabs_reach_the_next_multiple_of_eight_columns_of_the_whole_message() {
+        assert_eq!(expand_tabs("ab\tc"), "ab      c");
+        assert_eq!(expand_tabs("abc\n\td"), "abc\n     d");
+        assert_eq!(expand_tabs("\u{1b}[31mred\u{1b}[0m\r\u{7}"), "red");
+    }
+
+    #[test]
+    fn lines_end_without_spaces_and_stand_below_each_other() {
+        assert_eq!(indented("error: ", "a  \n\nb"), "error: a\n\n       b\n");
+    }
 }
