@@ -8,6 +8,7 @@ pub mod builtins;
 pub mod code_cache;
 pub mod debug;
 pub mod doc;
+pub mod embedded;
 pub mod eval;
 pub mod flake;
 pub mod inputs;

@@ -9,6 +9,7 @@ use bstr::{BStr, ByteSlice};
 use bumpalo::Bump;
 
 use crate::{
+    embedded,
     eval::{
         Evaluator,
         error::{ErrorKind, EvalError, Failure, Result},
@@ -28,17 +29,6 @@ use crate::{
 
 /// What a folder means, in this order.
 const DEFAULT_FILES: [&[u8]; 2] = [b"/default.zx", b"/default.nix"];
-
-/// Where the files inside the binary seem to be: what `<nix/x>` gives.
-pub(crate) const INTERNAL_FOLDER: &[u8] = b"/__corepkgs__";
-
-/// A file inside the binary.
-fn internal(path: &[u8]) -> Option<(&'static str, &'static [u8])> {
-    match path.strip_prefix(INTERNAL_FOLDER)? {
-        b"/fetchurl.nix" => Some(("<nix/fetchurl.nix>", include_bytes!("builtins/fetchurl.zx"))),
-        _ => None,
-    }
-}
 
 /// Names bound around a file: for `scopedImport` and the repl.
 #[derive(Clone, Copy, Default)]
@@ -96,7 +86,7 @@ impl Evaluator {
 
     /// The file that a path stands for: links followed, and a folder's default file.
     pub fn resolve(&self, path: &[u8], pos: PosId) -> Result<Vec<u8>> {
-        if internal(path).is_some() {
+        if embedded::file(path).is_some() {
             return Ok(path.to_vec());
         }
         self.session.check_access(path, pos)?;
@@ -125,9 +115,9 @@ impl Evaluator {
 
     /// Evaluates a file anew, with further names in scope.
     pub fn evaluate_file(&mut self, path: &[u8], scope: Scope<'_>, pos: PosId) -> Result<Value> {
-        if let Some((name, text)) = internal(path) {
-            let origin = Origin::Internal(name);
-            return self.evaluate_text(origin, text.to_vec(), INTERNAL_FOLDER.as_bstr(), scope);
+        if let Some(file) = embedded::file(path) {
+            let origin = Origin::Internal(file.name);
+            return self.evaluate_text(origin, file.text.to_vec(), file.folder().as_bstr(), scope);
         }
         let physical = self.session.physical(path);
         let text = std::fs::read(&physical).map_err(|error| {

@@ -3,7 +3,7 @@
 use bstr::ByteSlice;
 
 use crate::{
-    canonical_path,
+    canonical_path, embedded,
     eval::{
         Evaluator,
         error::{ErrorKind, EvalError, Result},
@@ -38,8 +38,8 @@ impl Evaluator {
                 return Ok(candidate);
             }
         }
-        if let Some(rest) = name.strip_prefix(b"nix/") {
-            return Ok([load::INTERNAL_FOLDER, b"/", rest].concat());
+        if let Some(path) = embedded::find(name) {
+            return Ok(path);
         }
         let shown = name.as_bstr();
         let message = if self.session.settings.pure {

@@ -8,9 +8,10 @@ pub use read::{FlakeFile, InputSpec, Setting, place};
 
 use crate::{
     builtins::{internal_builtin, tree_value},
+    embedded,
     eval::{Evaluator, error::Result},
     inputs::LockedFlake,
-    load::{INTERNAL_FOLDER, Scope},
+    load::Scope,
     position::{Origin, PosId},
     symbol::Symbol,
     value::Value,
@@ -31,7 +32,7 @@ impl Evaluator {
         let fetch = internal_builtin("fetchFinalTree");
         let text = include_bytes!("call.zx").to_vec();
         let origin = Origin::Internal("call-flake.nix");
-        let call = self.evaluate_text(origin, text, INTERNAL_FOLDER.as_bstr(), Scope::default())?;
+        let call = self.evaluate_text(origin, text, embedded::FOLDER.as_bstr(), Scope::default())?;
         self.apply(call, &[lock_file, sources, fetch], PosId::NONE)
     }
 }
