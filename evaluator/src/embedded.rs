@@ -53,13 +53,14 @@ pub(crate) fn file(path: &[u8]) -> Option<&'static File> {
     LIBRARY.iter().find(|file| file.path == path)
 }
 
-/// What `<name>` stands for when nothing in the search path bears that name.
-pub(crate) fn find(name: &[u8]) -> Option<Vec<u8>> {
+/// What `<name>` stands for when nothing in the search path bears that name. Nix knows no `<std>`, so under its names
+/// `library` is false.
+pub(crate) fn find(name: &[u8], library: bool) -> Option<Vec<u8>> {
     if let Some(rest) = name.strip_prefix(b"nix/") {
         return Some([FOLDER, b"/", rest].concat());
     }
     let path = [FOLDER, b"/", name].concat();
-    let is_library = name == b"std" || name.starts_with(b"std/");
+    let is_library = library && (name == b"std" || name.starts_with(b"std/"));
     (is_library && file(&path).is_some()).then_some(path)
 }
 

@@ -38,7 +38,7 @@ impl Evaluator {
                 return Ok(candidate);
             }
         }
-        if let Some(path) = embedded::find(name) {
+        if let Some(path) = embedded::find(name, self.session.settings.library) {
             return Ok(path);
         }
         let shown = name.as_bstr();

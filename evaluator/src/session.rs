@@ -57,6 +57,8 @@ pub struct Settings {
     pub ignore_try: bool,
     /// Whether every call is told of.
     pub trace_calls: bool,
+    /// Whether `<std>` is the library that comes with zeval, where the search path has no such entry.
+    pub library: bool,
     /// Whether every file that is evaluated is told of.
     pub tell_files: bool,
     /// Where compiled files are kept.
@@ -80,6 +82,7 @@ impl Default for Settings {
             abort_on_warn: false,
             ignore_try: false,
             trace_calls: false,
+            library: true,
             tell_files: false,
             code_cache: None,
         }

@@ -202,7 +202,8 @@ impl Common {
 
     /// How to evaluate.
     pub fn evaluation(&self) -> Settings {
-        let mut settings = Settings { home: std::env::var_os("HOME").map(Into::into), ..Settings::default() };
+        let home = std::env::var_os("HOME").map(Into::into);
+        let mut settings = Settings { home, library: false, ..Settings::default() };
         self.settings.apply(&mut settings);
         settings.search_path = if settings.pure { Vec::new() } else { self.lookup_path() };
         evaluation::use_code_cache(&mut settings);
