@@ -154,6 +154,21 @@ fn a_recorded_hash_is_compared() {
 }
 
 #[test]
+fn attributes_are_recorded_beside_each_other() {
+    let workshop = Workshop::new(SET);
+    let hashes = || fs::read_to_string(workshop.path().join("default.hashes.toml")).unwrap();
+    workshop.succeed(&["verify", "default.zx", "-A", "one", "-A", "other", "--record"]);
+    assert!(hashes().contains("[one.out]") && hashes().contains("[other.out]"), "{}", hashes());
+    workshop.succeed(&["verify", "default.zx"]);
+    fs::write(workshop.path().join("default.hashes.toml"), hashes().replace("[one.out]", "[gone.out]"))
+        .unwrap();
+    workshop.succeed(&["verify", "default.zx", "-A", "one", "--record"]);
+    assert!(hashes().contains("[one.out]") && hashes().contains("[other.out]"), "{}", hashes());
+    assert!(hashes().contains("[gone.out]"), "what was not asked for is left alone: {}", hashes());
+    workshop.succeed(&["verify", "default.zx", "-A", "one"]);
+}
+
+#[test]
 fn a_builder_that_makes_no_output_is_told_with_its_derivation() {
     let workshop = Workshop::new(&SET.replace(r#"(builtins.placeholder "out")"#, r#""/build/elsewhere""#));
     let errors = workshop.fail(&["build", "-A", "one"], 100);

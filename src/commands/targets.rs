@@ -35,8 +35,21 @@ const FEATURES: [&str; 5] =
 pub struct Target {
     /// The attribute it was found at, if it was found in a set.
     pub attribute: Option<String>,
+    /// The attribute path on the command line whose value holds it; empty for the whole expression.
+    pub selected: String,
     /// The output.
     pub wanted: DrvOutput,
+}
+
+impl Target {
+    /// Where it is in the whole expression: the path that was selected and then the attribute in its value.
+    pub fn place(&self) -> String {
+        let attribute = self.attribute.as_deref().unwrap_or_default();
+        match (self.selected.as_str(), attribute) {
+            ("", place) | (place, "") => place.to_owned(),
+            (selected, attribute) => format!("{selected}.{attribute}"),
+        }
+    }
 }
 
 impl Source {
@@ -221,7 +234,15 @@ impl Context {
             Some(flake) => vec![self.evaluate_flake(source, &flake, options, collect_outputs)?],
             None => self.evaluate(source, store, options, collect)?,
         };
-        let targets: Vec<Target> = found.into_iter().flatten().collect();
+        // One answer a path; none was given if the answer is for the whole.
+        let selected = source.attributes.iter().cloned().chain(std::iter::once(String::new()));
+        let targets: Vec<Target> = found
+            .into_iter()
+            .zip(selected)
+            .flat_map(|(targets, selected)| {
+                targets.into_iter().map(move |target| Target { selected: selected.clone(), ..target })
+            })
+            .collect();
         if targets.is_empty() {
             return Err(Failed::other("the expression holds no derivation: nothing to do"));
         }
@@ -265,6 +286,7 @@ pub fn collect_outputs(
     let several = names.len() > 1;
     let target = |output: String| Target {
         attribute: several.then(|| output.clone()),
+        selected: String::new(),
         wanted: DrvOutput { drv: drv.clone(), output },
     };
     Ok(names.into_iter().map(target).collect())
@@ -276,7 +298,7 @@ fn text_targets(value: Value) -> Option<Vec<Target>> {
     let [ContextElement::Built(built)] = context.as_slice() else { return None };
     let Derived::Opaque(drv) = &*built.derivation else { return None };
     let wanted = DrvOutput { drv: drv.clone(), output: built.output.clone() };
-    Some(vec![Target { attribute: None, wanted }])
+    Some(vec![Target { attribute: None, selected: String::new(), wanted }])
 }
 
 /// The derivations that a value holds.
@@ -301,7 +323,7 @@ fn collect(
         })?;
         let output = derivations::output_name(evaluator, found.value)?.unwrap_or_else(|| "out".to_owned());
         let attribute = Some(found.attribute).filter(|attribute| !attribute.is_empty());
-        Ok(Target { attribute, wanted: DrvOutput { drv, output } })
+        Ok(Target { attribute, selected: String::new(), wanted: DrvOutput { drv, output } })
     };
     found.into_iter().map(target).collect()
 }

@@ -42,14 +42,15 @@ pub fn run(context: &Context, arguments: &Verify) -> Result<()> {
     let file = hashes_file(arguments)?;
     let found = found(context, arguments)?;
     if arguments.record {
-        return record(&file, &found);
+        // Selected attributes are recorded beside those that are.
+        let others = !arguments.source.attributes.is_empty() && file.exists();
+        let mut all = if others { read(&file)? } else { Hashes::new() };
+        all.extend(found.clone());
+        write(&file, &all)?;
+        eprintln!("recorded {} hashes in {}", found.len(), file.display());
+        return Ok(());
     }
-    let text = fs::read_to_string(&file).map_err(|error| {
-        Failed::other(format!("cannot read '{}': {error}; `zeval verify --record` writes it", file.display()))
-    })?;
-    let recorded: Hashes =
-        toml::from_str(&text).map_err(|error| Failed::other(format!("{}: {error}", file.display())))?;
-    compare(&recorded, &found, arguments)
+    compare(&read(&file)?, &found, arguments)
 }
 
 fn hashes_file(arguments: &Verify) -> Result<PathBuf> {
@@ -77,17 +78,22 @@ fn found(context: &Context, arguments: &Verify) -> Result<Hashes> {
             nar_hash: hash.to_sri(),
             nar_size,
         };
-        found.entry(target.attribute.clone().unwrap_or_default()).or_default().insert(built.output, recorded);
+        found.entry(target.place()).or_default().insert(built.output, recorded);
     }
     Ok(found)
 }
 
-fn record(file: &Path, found: &Hashes) -> Result<()> {
-    let text = toml::to_string(found).map_err(Failed::other)?;
+fn read(file: &Path) -> Result<Hashes> {
+    let text = fs::read_to_string(file).map_err(|error| {
+        Failed::other(format!("cannot read '{}': {error}; `zeval verify --record` writes it", file.display()))
+    })?;
+    toml::from_str(&text).map_err(|error| Failed::other(format!("{}: {error}", file.display())))
+}
+
+fn write(file: &Path, hashes: &Hashes) -> Result<()> {
+    let text = toml::to_string(hashes).map_err(Failed::other)?;
     fs::write(file, format!("{HEADER}{text}"))
-        .map_err(|error| Failed::other(format!("cannot write '{}': {error}", file.display())))?;
-    eprintln!("recorded {} hashes in {}", found.len(), file.display());
-    Ok(())
+        .map_err(|error| Failed::other(format!("cannot write '{}': {error}", file.display())))
 }
 
 /// Every output with its name for people.

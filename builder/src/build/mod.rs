@@ -30,7 +30,8 @@ use crate::{fetch, unpack};
 use attributes::Attributes;
 use environment::Preparation;
 use outputs::{Made, Raw};
-use process::{Finished, Folders, Run};
+pub use process::Folders;
+use process::{Finished, Run};
 
 pub use error::{BuildError, Malformed};
 pub use options::{BuildOptions, Check, native_systems};
@@ -67,20 +68,26 @@ impl Task<'_> {
     /// their own text does not say their paths.
     ///
     /// The caller holds the lock of the derivation's outputs or, where their paths are not known yet, of itself.
-    pub fn build(&self, realised_for: &[StorePath]) -> Result<BTreeMap<String, StorePath>, BuildError> {
+    pub fn build(
+        &self,
+        folders: &Folders,
+        realised_for: &[StorePath],
+    ) -> Result<BTreeMap<String, StorePath>, BuildError> {
         let attributes = Attributes::of(self.drv)?;
-        let folders = Folders::make(self.store, self.identity)?;
-        let made = self.make(&attributes, &folders)?;
+        let made = self.make(&attributes, folders)?;
         self.install(&made, realised_for)?;
         hook::run(self, &made)?;
         Ok(made.into_iter().map(|(name, made)| (name, made.info.path)).collect())
     }
 
     /// Builds, and compares with `present`, the valid outputs. What differs is kept.
-    pub fn compare(&self, present: &BTreeMap<String, StorePath>) -> Result<(), BuildError> {
+    pub fn compare(
+        &self,
+        folders: &Folders,
+        present: &BTreeMap<String, StorePath>,
+    ) -> Result<(), BuildError> {
         let attributes = Attributes::of(self.drv)?;
-        let folders = Folders::make(self.store, self.identity)?;
-        let made = self.make(&attributes, &folders)?;
+        let made = self.make(&attributes, folders)?;
         let mut difference = None;
         for (name, made) in &made {
             let expected = present.get(name).map(|path| self.store.info(path)).transpose()?.flatten();
@@ -130,7 +137,7 @@ impl Task<'_> {
             last_lines: &finished.last_lines,
         };
         let made = raw.finish().inspect_err(|error| self.keep_failed(error, folders))?;
-        checks::check(self.store, attributes, &made)?;
+        checks::check(self.store, attributes, &made).inspect_err(|error| self.keep_failed(error, folders))?;
         Ok(made)
     }
 

@@ -1,13 +1,14 @@
 //! Realises one derivation of the graph: resolves it, sees whether somebody has it, and else builds it.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use zeval_model::derivation::DerivationKind;
 use zeval_model::{Derivation, StorePath};
 
-use crate::build::{BuildError, BuildOptions, Task};
+use crate::build::{BuildError, BuildOptions, Folders, Task};
 use crate::cancel::Cancellation;
 use crate::events::{ActivityId, ActivityKind, Event, Observer, Outcome};
 use crate::sandbox::Identity;
@@ -24,6 +25,9 @@ pub struct Realiser<'a> {
     pub observer: &'a dyn Observer,
     pub cancellation: &'a Cancellation,
 }
+
+/// The folders of builds that ended, removed when dropped.
+type Leftovers = RefCell<Vec<Folders>>;
 
 /// One derivation whose inputs are realised.
 pub struct Job<'a> {
@@ -64,7 +68,9 @@ impl Realiser<'_> {
         let started = Instant::now();
         let (drv, name, kind) = (job.path.clone(), job.drv.name.clone(), job.kind);
         self.observer.event(Event::Started { id, drv, name, kind });
-        let result = self.realise_as(id, job);
+        // Removing what a large build leaves takes long: what became of it is told first.
+        let leftovers = Leftovers::default();
+        let result = self.realise_as(id, job, &leftovers);
         let outcome = match &result {
             Ok((_, outcome)) => outcome.clone(),
             Err(error) if error.is_cancellation() => Outcome::Cancelled,
@@ -74,7 +80,12 @@ impl Realiser<'_> {
         result.map(|(results, _)| results)
     }
 
-    fn realise_as(&self, id: ActivityId, job: &Job<'_>) -> Result<(Results, Outcome), BuildError> {
+    fn realise_as(
+        &self,
+        id: ActivityId,
+        job: &Job<'_>,
+        leftovers: &Leftovers,
+    ) -> Result<(Results, Outcome), BuildError> {
         let resolved = resolve(job)?;
         let drv = resolved.as_ref();
         let path = match &resolved {
@@ -92,11 +103,13 @@ impl Realiser<'_> {
             self.record(job, &path, &present)?;
             Outcome::AlreadyThere
         } else {
-            present = self.task(id, job, &path, drv, |task| task.build(&realised_for(job, &path, drv)))?;
+            let realised_for = realised_for(job, &path, drv);
+            let build = |task: &Task<'_>, folders: &Folders| task.build(folders, &realised_for);
+            present = self.task(id, job, &path, drv, leftovers, build)?;
             Outcome::Built
         };
         if job.check {
-            self.task(id, job, &path, drv, |task| task.compare(&present))?;
+            self.task(id, job, &path, drv, leftovers, |task, folders| task.compare(folders, &present))?;
             return Ok((present, Outcome::Built));
         }
         Ok((present, outcome))
@@ -132,7 +145,8 @@ impl Realiser<'_> {
         job: &Job<'_>,
         drv_path: &StorePath,
         drv: &Derivation,
-        run: impl FnOnce(&Task<'_>) -> Result<T, BuildError>,
+        leftovers: &Leftovers,
+        run: impl FnOnce(&Task<'_>, &Folders) -> Result<T, BuildError>,
     ) -> Result<T, BuildError> {
         if drv_path != job.path {
             self.store.add_derivation(drv)?;
@@ -140,7 +154,12 @@ impl Realiser<'_> {
         let inputs = self.input_closure(job, drv)?;
         let Realiser { store, options, identity, observer, cancellation } = *self;
         let (written_as, inputs) = (job.path, &inputs);
-        run(&Task { store, options, identity, observer, cancellation, id, drv_path, drv, written_as, inputs })
+        let task =
+            Task { store, options, identity, observer, cancellation, id, drv_path, drv, written_as, inputs };
+        let folders = Folders::make(store, identity)?;
+        let result = run(&task, &folders);
+        leftovers.borrow_mut().push(folders);
+        result
     }
 
     fn input_closure(&self, job: &Job<'_>, drv: &Derivation) -> Result<BTreeSet<StorePath>, BuildError> {
