@@ -294,8 +294,71 @@ impl Evaluator {
     ) -> Result<Value> {
         let lambda = closure.lambda;
         self.stats.calls += 1;
+        let env = match lambda.parameters {
+            [parameter] => self.bind_one(closure, parameter, arguments, first, pos)?,
+            parameters => self.bind_each(closure, parameters, arguments, first, pos)?,
+        };
+        let mark = self.heap.mark_after(env, lambda.size as usize);
+        match self.eval(&lambda.body, env) {
+            Ok(value) => {
+                self.heap.take_back(env, mark);
+                Ok(value)
+            }
+            Err(error) => Err(self.trace_call(error, lambda, pos)),
+        }
+    }
+
+    /// The environment of a call of a function of one argument. It is made after the argument, so that it is the last
+    /// object of the heap when the body begins.
+    #[inline(always)]
+    fn bind_one<A: Arguments>(
+        &mut self,
+        closure: &'static Closure,
+        parameter: &'static ir::Parameter,
+        arguments: A,
+        first: usize,
+        pos: PosId,
+    ) -> Result<&'static Env> {
+        let lambda = closure.lambda;
+        let Some(pattern) = &parameter.pattern else {
+            let value = arguments.delayed(first, self);
+            let env = self.heap.env(Some(closure.env), lambda.size as usize);
+            env.slot(0).set(value);
+            return Ok(env);
+        };
+        let value = match arguments.evaluated(first, self) {
+            Ok(value) => value,
+            Err(error) => return Err(from_call_site(error, pos)),
+        };
         let env = self.heap.env(Some(closure.env), lambda.size as usize);
-        for (index, parameter) in lambda.parameters.iter().enumerate() {
+        let whole = self.match_pattern(lambda, parameter, pattern, value, env, pos)?;
+        env.slot(0).set(whole);
+        Ok(env)
+    }
+
+    #[inline(always)]
+    fn bind_each<A: Arguments>(
+        &mut self,
+        closure: &'static Closure,
+        parameters: &'static [ir::Parameter],
+        arguments: A,
+        first: usize,
+        pos: PosId,
+    ) -> Result<&'static Env> {
+        let lambda = closure.lambda;
+        let size = lambda.size as usize;
+        if let [one, two] = parameters
+            && one.pattern.is_none()
+            && two.pattern.is_none()
+        {
+            let values = [arguments.delayed(first, self), arguments.delayed(first + 1, self)];
+            let env = self.heap.env(Some(closure.env), size);
+            env.slot(0).set(values[0]);
+            env.slot(1).set(values[1]);
+            return Ok(env);
+        }
+        let env = self.heap.env(Some(closure.env), size);
+        for (index, parameter) in parameters.iter().enumerate() {
             let value = match &parameter.pattern {
                 None => arguments.delayed(first + index, self),
                 Some(pattern) => match arguments.evaluated(first + index, self) {
@@ -305,10 +368,7 @@ impl Evaluator {
             };
             env.slot(index as u32).set(value);
         }
-        match self.eval(&lambda.body, env) {
-            Ok(value) => Ok(value),
-            Err(error) => Err(self.trace_call(error, lambda, pos)),
-        }
+        Ok(env)
     }
 
     #[cold]

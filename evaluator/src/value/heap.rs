@@ -29,6 +29,10 @@ const LARGE: usize = 16 << 20;
 const LARGE_CHUNK: usize = 32 << 20;
 const HUGE_PAGE: usize = 2 << 20;
 
+/// A place in the heap. See [`Heap::mark_after`].
+#[derive(Clone, Copy)]
+pub(crate) struct Mark(usize);
+
 /// Where one thread allocates.
 pub struct Heap {
     next: *mut u8,
@@ -259,12 +263,32 @@ impl Heap {
         let at = self.bump(size_of::<Env>() + len * size_of::<Slot>()).cast::<Env>();
         // SAFETY: fresh memory for the header and `len` slots behind it; all are written.
         unsafe {
-            at.write(Env { up: up.map_or(std::ptr::null(), std::ptr::from_ref), len });
+            at.write(Env {
+                up: up.map_or(std::ptr::null(), std::ptr::from_ref),
+                #[cfg(debug_assertions)]
+                len,
+            });
             let slots = at.add(1).cast::<Slot>();
             for index in 0..len {
                 slots.add(index).write(Slot::new(Value::UNSET));
             }
             at.as_ref()
+        }
+    }
+
+    /// Where the heap would go on if the environment, of `len` variables, were its last object: for [`Heap::take_back`].
+    #[inline(always)]
+    pub(crate) fn mark_after(&self, env: &'static Env, len: usize) -> Mark {
+        let env = std::ptr::from_ref(env).addr();
+        Mark(env + size_of::<Env>() + len * size_of::<Slot>())
+    }
+
+    /// After a call: uses the memory of its environment again if nothing at all was allocated since. Whatever keeps an
+    /// environment (a function, a thunk, an environment within) is itself an object of this heap, so nothing keeps this one.
+    #[inline(always)]
+    pub(crate) fn take_back(&mut self, env: &'static Env, mark: Mark) {
+        if self.next.addr() == mark.0 {
+            self.next = self.next.with_addr(std::ptr::from_ref(env).addr());
         }
     }
 

@@ -171,6 +171,8 @@ impl Slot {
 #[repr(C)]
 pub struct Env {
     up: *const Env,
+    /// Only to check what `ir::lower` promises.
+    #[cfg(debug_assertions)]
     len: usize,
 }
 
@@ -180,17 +182,11 @@ unsafe impl Sync for Env {}
 unsafe impl Send for Env {}
 
 impl Env {
-    /// The variables.
-    #[inline(always)]
-    pub fn slots(&self) -> &'static [Slot] {
-        // SAFETY: `Heap::env` puts `len` initialised slots right behind the header.
-        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).add(1).cast::<Slot>(), self.len) }
-    }
-
     /// One variable. The lowering pass gives only indices below the environment's size.
     #[inline(always)]
     pub fn slot(&self, index: u32) -> &'static Slot {
-        debug_assert!((index as usize) < self.len);
+        #[cfg(debug_assertions)]
+        assert!((index as usize) < self.len);
         // SAFETY: `ir::lower` sizes every environment for the highest slot that its code names (checked in debug builds).
         unsafe { &*std::ptr::from_ref(self).add(1).cast::<Slot>().add(index as usize) }
     }
