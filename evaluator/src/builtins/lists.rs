@@ -20,8 +20,8 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("tail", 1, 1, tail),
     Builtin::new("length", 1, 1, length),
     Builtin::new("foldl'", 3, 4, foldl),
-    Builtin::new("any", 2, 2, |e, args, pos| any_all(e, args, pos, "any", true)),
-    Builtin::new("all", 2, 2, |e, args, pos| any_all(e, args, pos, "all", false)),
+    Builtin::new("any", 2, 2, |e, args, pos| any_all(e, args, pos, &ANY, true)),
+    Builtin::new("all", 2, 2, |e, args, pos| any_all(e, args, pos, &ALL, false)),
     Builtin::new("genList", 2, 2, gen_list),
     Builtin::new("partition", 2, 2, partition),
     Builtin::new("concatLists", 1, 1, concat_lists),
@@ -129,21 +129,36 @@ fn foldl(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value>
     evaluator.force(accumulated)
 }
 
+/// What `any` and `all` say that they evaluate: the function, the list, what the function gives.
+struct Doing {
+    function: &'static str,
+    list: &'static str,
+    result: &'static str,
+}
+
+const ANY: Doing = Doing {
+    function: "while evaluating the first argument passed to builtins.any",
+    list: "while evaluating the second argument passed to builtins.any",
+    result: "while evaluating the return value of the function passed to builtins.any",
+};
+const ALL: Doing = Doing {
+    function: "while evaluating the first argument passed to builtins.all",
+    list: "while evaluating the second argument passed to builtins.all",
+    result: "while evaluating the return value of the function passed to builtins.all",
+};
+
 fn any_all(
     evaluator: &mut Evaluator,
     args: &[Value],
     pos: PosId,
-    name: &str,
+    doing: &Doing,
     stop_at: bool,
 ) -> Result<Value> {
-    let context = format!("while evaluating the first argument passed to builtins.{name}");
-    let function = evaluator.expect_function(args[0], pos, &context)?;
-    let context = format!("while evaluating the second argument passed to builtins.{name}");
-    let list = evaluator.expect_list(args[1], pos, &context)?;
-    let context = format!("while evaluating the return value of the function passed to builtins.{name}");
+    let function = evaluator.expect_function(args[0], pos, doing.function)?;
+    let list = evaluator.expect_list(args[1], pos, doing.list)?;
     for element in list.iter() {
         let value = evaluator.apply(function, &[element], pos)?;
-        if evaluator.expect_bool(value, pos, &context)? == stop_at {
+        if evaluator.expect_bool(value, pos, doing.result)? == stop_at {
             return Ok(Value::bool(stop_at));
         }
     }

@@ -31,6 +31,9 @@ fn bits(
     name: &str,
     combine: fn(i64, i64) -> i64,
 ) -> Result<Value> {
+    if let (Some(a), Some(b)) = (args[0].peek().as_small_int(), args[1].peek().as_small_int()) {
+        return Ok(evaluator.heap.int(combine(a, b)));
+    }
     let first = format!("while evaluating the first argument passed to builtins.{name}");
     let second = format!("while evaluating the second argument passed to builtins.{name}");
     let a = evaluator.expect_int(args[0], pos, &first)?;

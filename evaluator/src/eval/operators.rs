@@ -131,6 +131,23 @@ impl Evaluator {
         right: Value,
         pos: PosId,
     ) -> Result<Value> {
+        let left = self.force(left)?;
+        let right = self.force(right)?;
+        if let (Some(a), Some(b)) = (left.as_small_int(), right.as_small_int())
+            && let Some(value) = (arithmetic.ints)(a, b)
+        {
+            return Ok(self.heap.int(value));
+        }
+        self.arithmetic_of_any(arithmetic, left, right, pos)
+    }
+
+    fn arithmetic_of_any(
+        &mut self,
+        arithmetic: &Arithmetic,
+        left: Value,
+        right: Value,
+        pos: PosId,
+    ) -> Result<Value> {
         let name = arithmetic.name;
         let first = match name {
             "sub" | "add" => format!("while evaluating the first argument of the {}", noun(name)),
@@ -138,8 +155,6 @@ impl Evaluator {
             _ => "while evaluating the first operand of the division".into(),
         };
         let second = first.replace("first", "second");
-        let left = self.force(left)?;
-        let right = self.force(right)?;
         if name == "div" && self.expect_float(right, pos, &second)? == 0.0 {
             return Err(EvalError::eval(PosId::NONE, "division by zero"));
         }

@@ -5,29 +5,25 @@
 //! is fully initialised before its value leaves the function that makes it.
 #![allow(unsafe_code)]
 
-use std::{
-    alloc::{Layout, alloc, handle_alloc_error},
-    ptr::NonNull,
-};
-
-use nix::sys::mman::{MmapAdvise, madvise};
+use std::ptr::NonNull;
 
 use super::{
     Attrs, Boxed, Closure, Context, Env, Keys, List, Partial, Slot, Str, Tag, Thunk, Value,
-    attrs::AttrsHeader,
+    attrs::AttrsHeader, pages,
 };
 use crate::{ir::Lambda, position::PosId, symbol::Symbol};
 
-/// Chunks are large enough that taking a new one costs nothing, and small enough that a tiny evaluation stays tiny: pages
-/// are only backed once touched.
-const CHUNK: usize = 4 << 20;
+/// Address space is reserved in chunks, and entered in steps: pages are only backed once touched.
+const CHUNK: usize = 256 << 20;
+const STEP: usize = 2 << 20;
 const ALIGN: usize = 8;
 
-/// From this size on an evaluation is a large one, and takes chunks of huge pages: to be given ordinary ones, a page at a
-/// time, would cost it a quarter of its time.
+/// From this size on an evaluation has pages backed ahead of it by another thread.
+const MEDIUM: usize = 4 << 20;
+/// How far ahead.
+const AHEAD: usize = 6 << 20;
+/// From this size on an evaluation is a large one, and gets huge pages.
 const LARGE: usize = 16 << 20;
-const LARGE_CHUNK: usize = 32 << 20;
-const HUGE_PAGE: usize = 2 << 20;
 
 /// A place in the heap. See [`Heap::mark_after`].
 #[derive(Clone, Copy)]
@@ -36,7 +32,12 @@ pub(crate) struct Mark(usize);
 /// Where one thread allocates.
 pub struct Heap {
     next: *mut u8,
+    /// The end of the step that is being filled.
     end: *mut u8,
+    /// The end of the chunk.
+    limit: *mut u8,
+    /// Up to where another thread was asked to back the chunk.
+    asked: *mut u8,
     allocated: usize,
     sets: u64,
 }
@@ -55,7 +56,7 @@ impl Heap {
     pub const fn new() -> Heap {
         // Not null: an object of no bytes may be asked for before there is a chunk.
         let nowhere = std::ptr::without_provenance_mut(ALIGN);
-        Heap { next: nowhere, end: nowhere, allocated: 0, sets: 0 }
+        Heap { next: nowhere, end: nowhere, limit: nowhere, asked: nowhere, allocated: 0, sets: 0 }
     }
 
     /// Bytes taken from the system so far.
@@ -85,37 +86,61 @@ impl Heap {
     #[cold]
     #[inline(never)]
     fn bump_slow(&mut self, size: usize) -> NonNull<u8> {
-        let is_large = self.allocated >= LARGE;
-        let whole = if is_large { LARGE_CHUNK } else { CHUNK };
-        // An object that would waste much of a chunk gets one of its own.
-        if size > whole / 4 {
-            return self.chunk(size, 4096);
+        if size > self.limit.addr() - self.next.addr() {
+            // An object that would waste much of a chunk gets one of its own.
+            if size > CHUNK / 4 {
+                self.allocated += size;
+                return pages::reserve(size);
+            }
+            self.enter_chunk();
         }
-        let chunk = match is_large {
-            true => self.huge_chunk(),
-            false => self.chunk(CHUNK, 4096),
-        };
-        // SAFETY: both lie in the chunk just taken.
-        unsafe {
-            self.next = chunk.as_ptr().add(size);
-            self.end = chunk.as_ptr().add(whole);
-        }
-        chunk
+        self.enter_step(size);
+        self.bump(size)
     }
 
-    fn chunk(&mut self, size: usize, align: usize) -> NonNull<u8> {
-        let layout = Layout::from_size_align(size, align).expect("sizes are far below isize::MAX");
-        self.allocated += size;
-        // SAFETY: the layout is not empty.
-        NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+    fn enter_chunk(&mut self) {
+        let chunk = pages::reserve(CHUNK).as_ptr();
+        // SAFETY: the end of what was reserved.
+        let limit = unsafe { chunk.add(CHUNK) };
+        (self.next, self.end, self.limit, self.asked) = (chunk, chunk, limit, chunk);
+        if self.allocated >= LARGE {
+            self.prefer_huge_from(0);
+        }
     }
 
-    fn huge_chunk(&mut self) -> NonNull<u8> {
-        let chunk = self.chunk(LARGE_CHUNK, HUGE_PAGE);
-        // Advice: where the kernel has no huge pages, ordinary ones do.
-        // SAFETY: the memory is ours, and stays as it is.
-        let _ = unsafe { madvise(chunk.cast(), LARGE_CHUNK, MmapAdvise::MADV_HUGEPAGE) };
-        chunk
+    /// Huge pages for the chunk from an offset (a multiple of theirs) on.
+    fn prefer_huge_from(&self, offset: usize) {
+        // SAFETY: within the chunk, which ends at `limit`.
+        let at = unsafe { self.limit.sub(CHUNK).add(offset) };
+        pages::prefer_huge(NonNull::new(at).expect("chunks do not start at null"), CHUNK - offset);
+    }
+
+    /// Makes room for `size` bytes, which are left in the chunk, in whole steps.
+    fn enter_step(&mut self, size: usize) {
+        let left = self.end.addr() - self.next.addr();
+        let steps = (size - left).next_multiple_of(STEP).min(self.limit.addr() - self.end.addr());
+        // SAFETY: not past `limit`.
+        self.end = unsafe { self.end.add(steps) };
+        let before = self.allocated;
+        self.allocated += steps;
+        if before < LARGE && self.allocated >= LARGE {
+            self.prefer_huge_from(
+                (self.end.addr() - (self.limit.addr() - CHUNK)).next_multiple_of(pages::HUGE_PAGE),
+            );
+        }
+        if self.allocated > MEDIUM {
+            self.ask_ahead();
+        }
+    }
+
+    fn ask_ahead(&mut self) {
+        let from = self.asked.addr().max(self.end.addr());
+        let until = (self.end.addr() + AHEAD).min(self.limit.addr());
+        if from < until {
+            let at = self.asked.with_addr(from);
+            pages::back_ahead(NonNull::new(at).expect("chunks do not start at null"), until - from);
+            self.asked = self.asked.with_addr(until);
+        }
     }
 
     #[inline(always)]

@@ -8,6 +8,7 @@
 pub mod attrs;
 pub mod context;
 pub mod heap;
+mod pages;
 pub mod thunk;
 
 use std::{
