@@ -151,6 +151,9 @@ pub struct Language {
     /// Print counts and times of the evaluation to standard error, as JSON
     #[arg(long)]
     pub stats: bool,
+    /// Evaluate on so many threads [default: ZEVAL_EVAL_JOBS, or one a core]
+    #[arg(long, value_name = "N")]
+    pub eval_jobs: Option<usize>,
     /// Set one of Nix's settings
     #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], action = clap::ArgAction::Append)]
     pub option: Vec<String>,

@@ -31,6 +31,13 @@ pub fn use_code_cache(settings: &mut Settings) {
     settings.code_cache = Some(CodeCache::new(folder.join("zeval/code"), &salt));
 }
 
+/// How many threads evaluate: as wanted, else what ZEVAL_EVAL_JOBS says, else one a core.
+pub fn jobs(wanted: Option<usize>) -> usize {
+    let from_environment = || std::env::var("ZEVAL_EVAL_JOBS").ok()?.parse().ok();
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    wanted.or_else(from_environment).unwrap_or_else(cores).max(1)
+}
+
 /// The search path: entries of the command line, then those of NIX_PATH.
 pub fn search_path(included: &[OsString]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let environment = std::env::var_os("NIX_PATH").map(|path| bytes(&path)).unwrap_or_default();

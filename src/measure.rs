@@ -61,7 +61,7 @@ impl Measure {
     }
 
     fn stats(&self, evaluator: &Evaluator) -> Json {
-        let counts = evaluator.stats;
+        let counts = evaluator.total_stats();
         let total = self.start.elapsed();
         let store = self.times.total();
         let evaluation = total.saturating_sub(store).saturating_sub(counts.load_time);
@@ -89,7 +89,7 @@ impl Measure {
 
 /// Counts in the form and with the names of Nix's `NIX_SHOW_STATS`, as far as they mean the same here.
 pub fn nix_stats(evaluator: &Evaluator) -> Json {
-    let counts = evaluator.stats;
+    let counts = evaluator.total_stats();
     let cpu = seconds(cpu_time());
     json!({
         "cpuTime": cpu,

@@ -72,6 +72,8 @@ impl Evaluator {
     pub fn set_debugger(&mut self, hook: Hook) {
         let debugger = Debugger { hook, frames: Vec::new(), stepping: false, reported: false, tries: 0 };
         self.debugger = Some(Box::new(debugger));
+        // What is watched happens in the order of one thread.
+        self.pool = None;
     }
 
     /// Evaluates a marked expression under the debugger.

@@ -15,6 +15,7 @@ pub mod inputs;
 pub mod ir;
 pub mod lint;
 pub mod load;
+mod parallel;
 pub mod position;
 pub mod print;
 pub mod profile;

@@ -64,14 +64,12 @@ impl Evaluator {
         }
         let resolved = self.resolve(path, pos)?;
         if let Some(value) = self.imported(&resolved) {
-            self.remember_import(path, value);
-            return Ok(value);
+            return Ok(self.remember_import(path, value));
         }
         let value = self.evaluate_file(&resolved, Scope::default(), pos);
         let value = value.map_err(|error| explain(error, &resolved))?;
-        self.remember_import(&resolved, value);
-        self.remember_import(path, value);
-        Ok(value)
+        let value = self.remember_import(&resolved, value);
+        Ok(self.remember_import(path, value))
     }
 
     fn imported(&self, path: &[u8]) -> Option<Value> {
@@ -79,9 +77,10 @@ impl Evaluator {
         imports.get(path).copied()
     }
 
-    fn remember_import(&self, path: &[u8], value: Value) {
+    /// Gives the value that counts: that of another thread, if it was first.
+    fn remember_import(&self, path: &[u8], value: Value) -> Value {
         let mut imports = self.session.imports.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        imports.insert(path.to_vec(), value);
+        *imports.entry(path.to_vec()).or_insert(value)
     }
 
     /// The file that a path stands for: links followed, and a folder's default file.
@@ -282,6 +281,9 @@ impl Evaluator {
     fn parse<'a>(&self, arena: &'a Bump, source: &'a Source) -> Result<syntax::ast::Ast<'a>> {
         let tree = syntax::parse(&source.text, arena, &self.parse_options())
             .map_err(|error| syntax_failure(source, error))?;
+        if !tree.warnings.is_empty() {
+            self.main_only()?;
+        }
         self.session.lint(&tree, source)?;
         Ok(tree)
     }

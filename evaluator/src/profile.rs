@@ -214,6 +214,7 @@ impl Evaluator {
     /// Measures the evaluation of code that is loaded from now on.
     pub fn set_profiler(&mut self, profiler: Profiler) {
         self.profiler = Some(Box::new(profiler));
+        self.pool = None;
     }
 
     /// Ends measuring.

@@ -32,6 +32,10 @@ impl Evaluator {
     ) -> Result<Vec<u8>> {
         for (prefix, entry) in entries {
             let Some(rest) = below(name, prefix.as_ref()) else { continue };
+            if !lock(&self.session.search_path_folders).contains_key(entry) {
+                // It may warn.
+                self.main_only()?;
+            }
             let Some(folder) = self.session.search_path_folder(entry) else { continue };
             let candidate = canonical_path(&[&folder, b"/".as_slice(), rest].concat());
             if self.session.physical(&candidate).symlink_metadata().is_ok() {

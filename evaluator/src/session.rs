@@ -63,6 +63,8 @@ pub struct Settings {
     pub tell_files: bool,
     /// Where compiled files are kept.
     pub code_cache: Option<CodeCache>,
+    /// Threads that evaluate at a time.
+    pub jobs: usize,
 }
 
 impl Default for Settings {
@@ -85,6 +87,7 @@ impl Default for Settings {
             library: true,
             tell_files: false,
             code_cache: None,
+            jobs: 1,
         }
     }
 }
@@ -94,6 +97,11 @@ impl Settings {
     pub fn code_salt(&self, build: &str) -> String {
         let pipes = self.has_feature("pipe-operators");
         format!("{} {build} pure={} pipes={pipes}", crate::ir::archive::VERSION, self.pure)
+    }
+
+    /// Whether other threads may help: not where files or calls are told of, which is done in the order of one thread.
+    pub(crate) fn has_helpers(&self) -> bool {
+        self.jobs > 1 && !self.lints.any() && !self.trace_calls && !self.tell_files
     }
 
     /// Whether an experimental feature is on.

@@ -105,6 +105,7 @@ impl Language {
             show_trace,
             home: std::env::var_os("HOME").map(PathBuf::from),
             features: FEATURES.into_iter().chain(extra).map(str::to_owned).collect(),
+            jobs: evaluation::jobs(self.eval_jobs),
             ..Settings::default()
         };
         let mut given = NixSettings::default();

@@ -104,6 +104,7 @@ fn shown(evaluator: &mut Evaluator, value: Value) -> Result<String> {
 }
 
 fn trace(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value> {
+    evaluator.main_only()?;
     let text = shown(evaluator, args[0])?;
     (evaluator.session.messages)(&format!("trace: {text}"));
     evaluator.force(args[1])
@@ -117,6 +118,7 @@ fn trace_verbose(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resul
 }
 
 fn warn(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    evaluator.main_only()?;
     let doing = "while evaluating the first argument; the message passed to builtins.warn";
     let text = evaluator.expect_string(args[0], pos, doing)?.bytes();
     let text = String::from_utf8_lossy(text).into_owned();

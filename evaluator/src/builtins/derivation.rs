@@ -17,6 +17,7 @@ use crate::{
         error::{ErrorKind, EvalError, Result, Traced},
     },
     ir::lower,
+    parallel::Need,
     position::{Origin, PosId, Source},
     symbol::{Symbol, known},
     value::{
@@ -198,7 +199,9 @@ impl Attributes {
             ignore_nulls: flag(evaluator, attrs, known().ignore_nulls, pos)?,
             json: structured.then(Default::default),
         };
-        for (name, slot) in attrs.flatten(&mut evaluator.heap).sorted() {
+        let attributes = attrs.flatten(&mut evaluator.heap).sorted();
+        let _offer = evaluator.offer(Need::Text, attributes.iter().map(|(_, slot)| *slot));
+        for (name, slot) in attributes {
             let attr_pos = attrs.position(name).unwrap_or_default();
             given.attribute(evaluator, name, slot, pos).traced(attr_pos, || {
                 format!("while evaluating attribute '{}' of derivation '{}'", name.text(), given.name)
@@ -416,6 +419,7 @@ impl Attributes {
             };
             let hash = Hash::zero(algorithm);
             let message = format!("warning: found empty hash, assuming '{}'", hash.to_sri());
+            evaluator.main_only()?;
             (evaluator.session.messages)(&message);
             hash
         } else {

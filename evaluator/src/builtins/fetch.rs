@@ -47,6 +47,7 @@ struct Request {
 const WRONG_HASH: i32 = 102;
 
 fn fetch(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kind) -> Result<Value> {
+    evaluator.main_only()?;
     let request = request(evaluator, argument, pos, kind)?;
     check_address(evaluator, &request.url, pos)?;
     let name = store_name(&request, kind, pos)?;

@@ -39,6 +39,7 @@ const FETCH_GIT: Kind = Kind { name: "fetchGit", is_git: true, is_final: false }
 const FETCH_FINAL_TREE: Kind = Kind { name: "fetchTree", is_git: false, is_final: true };
 
 fn fetch_tree(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kind) -> Result<Value> {
+    evaluator.main_only()?;
     let value = evaluator.force_at(argument, pos)?;
     let wanted = match value.view() {
         View::Attrs(_) => Wanted::Attrs(tree_attrs(evaluator, value, pos, kind)?),
@@ -227,6 +228,7 @@ fn fetch_mercurial(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Res
         let doing = "while evaluating the first argument passed to builtins.fetchMercurial";
         url = text(evaluator, value, pos, doing)?;
     }
+    evaluator.main_only()?;
     let session = evaluator.session.clone();
     check_address(evaluator, &url, pos)?;
     if session.settings.pure && !attrs.contains_key("rev") {

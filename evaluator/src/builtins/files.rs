@@ -75,6 +75,7 @@ pub(super) fn realise_context(
         })
         .collect();
     let Some(first) = wanted.first() else { return Ok(text) };
+    evaluator.main_only()?;
     let session = evaluator.session.clone();
     if !session.settings.import_from_derivation {
         let message = format!(

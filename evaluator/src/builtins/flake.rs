@@ -30,6 +30,7 @@ fn require(evaluator: &Evaluator, pos: PosId) -> Result<()> {
 
 fn get_flake(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     require(evaluator, pos)?;
+    evaluator.main_only()?;
     let doing = "while evaluating the argument passed to builtins.getFlake";
     let reference = evaluator.expect_plain_string(args[0], pos, doing)?.to_str_lossy();
     let session = evaluator.session.clone();

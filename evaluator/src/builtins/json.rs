@@ -8,6 +8,7 @@ use crate::{
         error::{EvalError, Failure, Result, Traced},
         expect::show_type,
     },
+    parallel::Need,
     position::PosId,
     symbol::{Symbol, known},
     text::json::{self, JsonError, Visitor},
@@ -78,7 +79,10 @@ fn write_value(
                 return write_value(evaluator, out_path, form, context, out, pos);
             }
             out.push(b'{');
-            for (index, (name, slot)) in attrs.flatten(&mut evaluator.heap).sorted().into_iter().enumerate() {
+            let members = attrs.flatten(&mut evaluator.heap).sorted();
+            let offered = if form.strict { members.as_slice() } else { &[] };
+            let _offer = evaluator.offer(Need::Value, offered.iter().map(|(_, slot)| *slot));
+            for (index, (name, slot)) in members.into_iter().enumerate() {
                 if index > 0 {
                     out.push(b',');
                 }
@@ -91,6 +95,8 @@ fn write_value(
             out.push(b'}');
         }
         View::List(list) => {
+            let offered = if form.strict { list.slots() } else { &[] };
+            let _offer = evaluator.offer(Need::Value, offered.iter());
             out.push(b'[');
             for (index, element) in list.iter().enumerate() {
                 if index > 0 {

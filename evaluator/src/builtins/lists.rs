@@ -54,8 +54,9 @@ fn filter(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value
     let function = evaluator.expect_function(args[0], pos, context)?;
     let mut kept = Vec::with_capacity(list.len());
     let context = "while evaluating the return value of the filtering function passed to builtins.filter";
-    for element in list.iter() {
-        let wanted = evaluator.apply(function, &[element], PosId::NONE)?;
+    let applied = evaluator.apply_to_each(function, list, PosId::NONE);
+    for (index, element) in list.iter().enumerate() {
+        let wanted = applied.get(evaluator, index)?;
         if evaluator.expect_bool(wanted, pos, context)? {
             kept.push(element);
         }
@@ -222,8 +223,9 @@ fn concat_map(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<V
     let list = evaluator.expect_list(args[1], pos, context)?;
     let mut parts = Vec::with_capacity(list.len());
     let context = "while evaluating the return value of the function passed to builtins.concatMap";
-    for element in list.iter() {
-        let value = evaluator.apply(function, &[element], pos)?;
+    let applied = evaluator.apply_to_each(function, list, pos);
+    for index in 0..list.len() {
+        let value = applied.get(evaluator, index)?;
         parts.push(evaluator.expect_list(value, function.own_position(), context)?.slots());
     }
     Ok(evaluator.concat_slots(&parts))
@@ -236,8 +238,9 @@ fn group_by(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
     let list = evaluator.expect_list(args[1], pos, context)?;
     let mut groups: rustc_hash::FxHashMap<crate::Symbol, Vec<Value>> = Default::default();
     let context = "while evaluating the return value of the grouping function passed to builtins.groupBy";
-    for element in list.iter() {
-        let name = evaluator.apply(function, &[element], pos)?;
+    let applied = evaluator.apply_to_each(function, list, pos);
+    for (index, element) in list.iter().enumerate() {
+        let name = applied.get(evaluator, index)?;
         let name = evaluator.expect_plain_string(name, pos, context)?;
         groups.entry(crate::Symbol::intern(name)).or_default().push(element);
     }

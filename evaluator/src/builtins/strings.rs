@@ -9,6 +9,7 @@ use crate::{
         coerce::Coercion,
         error::{ErrorKind, EvalError, Failure, Result, Traced},
     },
+    parallel::Need,
     position::PosId,
     symbol::{Symbol, known},
     text::regex::{Regex, RegexError},
@@ -86,6 +87,7 @@ fn concat_strings_sep(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> 
     let list = evaluator.expect_list(args[1], pos, doing)?;
     let doing =
         "while evaluating one element of the list of strings to concat passed to builtins.concatStringsSep";
+    let _offer = evaluator.offer(Need::Text, list.slots().iter());
     let mut context = separator.context;
     let mut parts: Vec<&[u8]> = Vec::with_capacity(2 * list.len());
     let mut length = 0;
@@ -286,6 +288,7 @@ fn convert_hash(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result
         b"base16" => hash.to_base16(),
         b"nix32" => hash.to_nix32(),
         b"base32" => {
+            evaluator.main_only()?;
             (evaluator.session.messages)(
                 "warning: \"base32\" is a deprecated alias for hash format \"nix32\".",
             );

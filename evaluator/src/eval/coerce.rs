@@ -8,6 +8,7 @@ use super::{
     expect::show_type,
 };
 use crate::{
+    parallel::Need,
     position::PosId,
     symbol::known,
     text::number,
@@ -114,6 +115,7 @@ impl Evaluator {
         pos: PosId,
         doing: &str,
     ) -> Result<&'static [u8]> {
+        let _offer = self.offer(Need::Text, list.slots().iter());
         let mut text = Vec::new();
         for (index, element) in list.iter().enumerate() {
             let part =

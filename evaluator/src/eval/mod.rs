@@ -20,11 +20,12 @@ use error::{ErrorKind, EvalError, Failure, Result, Traced};
 use crate::{
     debug::Debugger,
     ir::{self, Expr, mark::Marks},
+    parallel::{MAIN, Need, Owner, Pool},
     position::PosId,
     profile::Profiler,
     session::Session,
     symbol::Symbol,
-    value::{Env, Heap, Slot, Thunk, ThunkState, Value},
+    value::{Claim, Env, Heap, Slot, Thunk, ThunkState, Value, thunk::Claimed},
 };
 
 /// One thread of evaluation: its memory and its place on the stack. What threads share is in [`Session`].
@@ -48,6 +49,12 @@ pub struct Evaluator {
     forced_at: PosId,
     /// What is counted for `--stats`.
     pub stats: Stats,
+    /// Which thread this is.
+    pub(crate) owner: Owner,
+    /// Whether other threads may see the thunks that this one evaluates.
+    pub(crate) is_shared: bool,
+    /// The other threads, unless this one is to be alone.
+    pub(crate) pool: Option<Arc<Pool>>,
     /// The debugger, if there is one.
     pub(crate) debugger: Option<Box<Debugger>>,
     /// The profiler, if there is one.
@@ -69,6 +76,30 @@ pub struct Stats {
     pub files: u64,
     /// What it took to read, parse and lower files.
     pub load_time: std::time::Duration,
+}
+
+impl Stats {
+    /// Adds what another thread did.
+    pub(crate) fn add(&mut self, other: &Stats) {
+        self.calls += other.calls;
+        self.builtin_calls += other.builtin_calls;
+        self.thunks += other.thunks;
+        self.updates += other.updates;
+        self.files += other.files;
+        self.load_time += other.load_time;
+    }
+
+    /// What was done since an earlier moment.
+    pub(crate) fn since(&self, before: &Stats) -> Stats {
+        Stats {
+            calls: self.calls - before.calls,
+            builtin_calls: self.builtin_calls - before.builtin_calls,
+            thunks: self.thunks - before.thunks,
+            updates: self.updates - before.updates,
+            files: self.files - before.files,
+            load_time: self.load_time - before.load_time,
+        }
+    }
 }
 
 /// The stack that an evaluating thread needs to nest 10,000 calls of any shape: reserved, not touched.
@@ -100,7 +131,24 @@ pub fn with_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Re
 impl Evaluator {
     /// A thread of evaluation; to be made on the thread that uses it, which [`with_large_stack`] made.
     pub fn new(session: Arc<Session>) -> Evaluator {
-        let stack_end = stack_address().saturating_sub(STACK_SIZE - STACK_RESERVE);
+        let pool = session.settings.has_helpers().then(|| Pool::new(session.settings.jobs));
+        Evaluator::of(session, MAIN, pool, STACK_SIZE)
+    }
+
+    /// A thread that helps another one.
+    pub(crate) fn helper(
+        session: Arc<Session>,
+        pool: Arc<Pool>,
+        owner: Owner,
+        stack_size: usize,
+    ) -> Evaluator {
+        let mut evaluator = Evaluator::of(session, owner, Some(pool), stack_size);
+        evaluator.is_shared = true;
+        evaluator
+    }
+
+    fn of(session: Arc<Session>, owner: Owner, pool: Option<Arc<Pool>>, stack_size: usize) -> Evaluator {
+        let stack_end = stack_address().saturating_sub(stack_size - STACK_RESERVE);
         Evaluator {
             heap: Heap::new(),
             arena: bumpalo::Bump::new(),
@@ -112,6 +160,9 @@ impl Evaluator {
             session,
             forced_at: PosId::NONE,
             stats: Stats::default(),
+            owner,
+            is_shared: false,
+            pool,
             debugger: None,
             profiler: None,
         }
@@ -282,34 +333,47 @@ impl Evaluator {
     #[inline(never)]
     fn force_thunk(&mut self, thunk: &'static Thunk, pos: PosId) -> Result<Value> {
         self.check_stack(PosId::NONE)?;
-        let state = thunk.state();
-        let claimed = match state {
-            ThunkState::Done(value) => return Ok(value),
-            ThunkState::Failed(error) => return Err(Box::new(error.clone())),
-            ThunkState::Busy => return Err(infinite_recursion(pos)),
-            ThunkState::Code(..) | ThunkState::Apply(..) => thunk.claim(),
-        };
-        self.stats.thunks += 1;
-        self.forced_at = pos;
-        let result = match state {
-            ThunkState::Code(expr, env) => self.eval(expr, env),
-            ThunkState::Apply(function, argument) => self.apply_closure(function, argument, pos),
-            ThunkState::Done(_) | ThunkState::Failed(_) | ThunkState::Busy => unreachable!("returned above"),
+        let (result, claimed) = match thunk.claim(self.owner, self.is_shared) {
+            Claim::Code(expr, env, claimed) => {
+                self.stats.thunks += 1;
+                self.forced_at = pos;
+                (self.eval(expr, env), claimed)
+            }
+            Claim::Apply(function, argument, claimed) => {
+                self.stats.thunks += 1;
+                self.forced_at = pos;
+                (self.apply_closure(function, argument, pos), claimed)
+            }
+            Claim::Done(value) => return Ok(value),
+            Claim::Failed(error) => return Err(Box::new(error.clone())),
+            Claim::Busy(owner) if owner == self.owner => return Err(infinite_recursion(pos)),
+            Claim::Busy(_) => return self.wait_and_force(thunk, pos),
         };
         match result {
             Ok(value) => {
-                thunk.finish(value);
+                if thunk.finish(value, self.is_shared) {
+                    self.wake_waiting();
+                }
                 Ok(value)
             }
-            Err(error) => {
-                match error.is_catchable() && error.traces.len() < REMEMBERED_TRACES {
-                    // Whoever catches the error may come here again.
-                    true => thunk.fail(Box::leak(error.clone())),
-                    false => thunk.restore(claimed),
-                }
-                Err(error)
-            }
+            Err(error) => Err(self.thunk_failed(thunk, claimed, error)),
         }
+    }
+
+    #[cold]
+    fn thunk_failed(&mut self, thunk: &'static Thunk, claimed: Claimed, error: Failure) -> Failure {
+        // What a helper meets, the main thread is to meet by itself.
+        let is_memoised =
+            self.owner == MAIN && error.is_catchable() && error.traces.len() < REMEMBERED_TRACES;
+        let is_awaited = match is_memoised {
+            // Whoever catches the error may come here again.
+            true => thunk.fail(Box::leak(error.clone()), self.is_shared),
+            false => thunk.restore(claimed, self.is_shared),
+        };
+        if is_awaited {
+            self.wake_waiting();
+        }
+        error
     }
 
     /// An error rather than a crash when the native stack is nearly used up.
@@ -319,6 +383,11 @@ impl Evaluator {
             return Err(self.stopped(pos));
         }
         Ok(())
+    }
+
+    /// Whether someone asked to stop: the next check of the stack will fail.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stack_limit.load(Ordering::Relaxed) == INTERRUPT
     }
 
     /// Why the check of the stack failed: there is none left, or someone asked to stop.
@@ -526,7 +595,7 @@ fn unevaluated_call(value: Value) -> PosId {
 #[inline(always)]
 pub(super) fn needs_position(value: Value) -> bool {
     match value.thunk().state() {
-        ThunkState::Busy | ThunkState::Apply(..) => true,
+        ThunkState::Busy(_) | ThunkState::Apply(..) => true,
         ThunkState::Code(expr, _) => matches!(expr, Expr::Apply(_)),
         ThunkState::Done(_) | ThunkState::Failed(_) => false,
     }
@@ -572,6 +641,7 @@ impl Evaluator {
             crate::value::View::Attrs(attrs) if seen.insert(value.address()) => {
                 let flat = attrs.flatten(&mut self.heap);
                 let positions = flat.keys.positions();
+                let _offer = self.offer(Need::Value, flat.slots.iter());
                 for ((name, slot), pos) in flat.iter().zip(positions) {
                     let member = slot.get();
                     self.force_deep_unseen(member, seen).traced(*pos, || {
@@ -580,6 +650,7 @@ impl Evaluator {
                 }
             }
             crate::value::View::List(list) if seen.insert(value.address()) => {
+                let _offer = self.offer(Need::Value, list.slots().iter());
                 for (index, element) in list.iter().enumerate() {
                     self.force_deep_unseen(element, seen)
                         .traced(PosId::NONE, || format!("while evaluating list element at index {index}"))?;

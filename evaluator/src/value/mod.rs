@@ -21,7 +21,7 @@ use bstr::BStr;
 pub use attrs::{Attrs, Keys};
 pub use context::Context;
 pub use heap::Heap;
-pub use thunk::{Thunk, ThunkState};
+pub use thunk::{Claim, Thunk, ThunkState};
 
 use crate::{
     builtins::BuiltinId,

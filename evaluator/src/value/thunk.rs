@@ -1,13 +1,14 @@
 //! Thunks: two words that hold what is to be computed, and then its value, overwritten in place.
 //!
-//! The first word is the state. Every change of it is atomic, so that several threads can share thunks: whoever moves it to
-//! `busy` computes, and publishes the value before the state says so.
+//! The first word is the state. Several threads can share thunks: whoever moves it from `CODE` or `APPLY` to `BUSY` computes, and
+//! is the only one to change either word until it publishes: the value first, then the state that says so. A busy thunk tells
+//! which thread is at it, and whether another waits.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::{Closure, Env, Slot, Value};
-use crate::{eval::error::EvalError, ir::Expr};
+use crate::{eval::error::EvalError, ir::Expr, parallel::Owner};
 
 const TAG_MASK: usize = 7;
 const DONE: usize = 0;
@@ -15,6 +16,10 @@ const CODE: usize = 1;
 const BUSY: usize = 2;
 const APPLY: usize = 3;
 const FAILED: usize = 4;
+/// Of a busy thunk: somebody waits for it.
+const AWAITED: usize = 8;
+/// Of a busy thunk: where the number of the thread begins.
+const OWNER_SHIFT: u32 = 4;
 
 /// A delayed computation, or its result.
 #[repr(C)]
@@ -36,7 +41,21 @@ pub enum ThunkState {
     /// An argument that was evaluated early and failed: the error, to be raised by whoever forces it.
     Failed(&'static EvalError),
     /// Being evaluated: by this thread (then it needs itself) or by another.
-    Busy,
+    Busy(Owner),
+}
+
+/// What [`Thunk::claim`] found: the work, now the caller's, or that there is none to do.
+pub enum Claim {
+    /// An expression in an environment.
+    Code(&'static Expr, &'static Env, Claimed),
+    /// A function applied to a value.
+    Apply(&'static Closure, Value, Claimed),
+    /// Evaluated.
+    Done(Value),
+    /// See [`ThunkState::Failed`].
+    Failed(&'static EvalError),
+    /// See [`ThunkState::Busy`].
+    Busy(Owner),
 }
 
 /// A state as it was, to go back to when the evaluation fails.
@@ -75,54 +94,120 @@ impl Thunk {
         self.state.load(Ordering::Acquire).is_null().then(|| self.payload.get())
     }
 
-    /// Whether it is being evaluated.
+    /// The word for it.
+    pub(crate) fn as_value(&'static self) -> Value {
+        Value::pointer(self, super::Tag::Thunk)
+    }
+
+    /// Whether the main thread is evaluating it.
     pub fn is_busy(&self) -> bool {
-        self.state.load(Ordering::Acquire).addr() == BUSY
+        matches!(self.state(), ThunkState::Busy(crate::parallel::MAIN))
     }
 
     /// What the thunk stands for.
     pub fn state(&self) -> ThunkState {
-        let state = self.state.load(Ordering::Acquire);
-        let object = state.map_addr(|address| address & !TAG_MASK);
-        // SAFETY: the tag says which kind of object `new` was given; objects are `'static`. The payload of `CODE` is an
-        // environment, put there by `code`.
-        unsafe {
-            match state.addr() & TAG_MASK {
-                DONE => ThunkState::Done(self.payload.get()),
-                CODE => ThunkState::Code(&*object.cast::<Expr>(), self.payload.get().object::<Env>()),
-                APPLY => ThunkState::Apply(&*object.cast::<Closure>(), self.payload.get()),
-                FAILED => ThunkState::Failed(&*object.cast::<EvalError>()),
-                _ => ThunkState::Busy,
+        loop {
+            let state = self.state.load(Ordering::Acquire);
+            let payload = self.payload.get();
+            // Another thread may have claimed and finished it in between: then the words do not belong together.
+            if self.state.load(Ordering::Acquire) != state {
+                continue;
             }
+            let object = state.map_addr(|address| address & !TAG_MASK);
+            // SAFETY: the tag says which kind of object `new` was given; objects are `'static`. The payload of `CODE` is an
+            // environment, put there by `code`, and both words are of one moment.
+            return unsafe {
+                match state.addr() & TAG_MASK {
+                    DONE => ThunkState::Done(payload),
+                    CODE => ThunkState::Code(&*object.cast::<Expr>(), payload.object::<Env>()),
+                    APPLY => ThunkState::Apply(&*object.cast::<Closure>(), payload),
+                    FAILED => ThunkState::Failed(&*object.cast::<EvalError>()),
+                    _ => ThunkState::Busy(state.addr() >> OWNER_SHIFT),
+                }
+            };
         }
     }
 
-    /// Marks the thunk as being evaluated; gives what to restore on failure.
+    /// Marks the thunk as being evaluated by `owner` if there is something to evaluate. Where no other thread shares it, that
+    /// needs no atomic exchange.
     #[inline(always)]
-    pub fn claim(&self) -> Claimed {
-        let claimed = Claimed { state: self.state.load(Ordering::Relaxed), payload: self.payload.get() };
-        self.state.store(std::ptr::without_provenance_mut(BUSY), Ordering::Relaxed);
-        claimed
+    pub fn claim(&self, owner: Owner, is_shared: bool) -> Claim {
+        let busy = std::ptr::without_provenance_mut(BUSY | owner << OWNER_SHIFT);
+        loop {
+            let state = self.state.load(Ordering::Acquire);
+            let payload = self.payload.get();
+            let object = state.map_addr(|address| address & !TAG_MASK);
+            let tag = state.addr() & TAG_MASK;
+            if tag == CODE || tag == APPLY {
+                if !is_shared {
+                    self.state.store(busy, Ordering::Relaxed);
+                } else if self
+                    .state
+                    .compare_exchange(state, busy, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_err()
+                {
+                    continue;
+                }
+            }
+            let claimed = Claimed { state, payload };
+            // SAFETY: as in `state`; the payload changes only while the thunk is busy, and it was not when it was claimed.
+            return unsafe {
+                match tag {
+                    CODE => Claim::Code(&*object.cast::<Expr>(), payload.object::<Env>(), claimed),
+                    APPLY => Claim::Apply(&*object.cast::<Closure>(), payload, claimed),
+                    DONE => Claim::Done(self.payload.get()),
+                    FAILED => Claim::Failed(&*object.cast::<EvalError>()),
+                    _ => Claim::Busy(state.addr() >> OWNER_SHIFT),
+                }
+            };
+        }
     }
 
-    /// Publishes the value.
+    /// Publishes the value. Gives whether a thread waits for it, as all that end an evaluation do.
     #[inline(always)]
-    pub fn finish(&self, value: Value) {
+    #[must_use]
+    pub fn finish(&self, value: Value, is_shared: bool) -> bool {
         debug_assert!(!value.is_thunk());
         self.payload.set(value);
-        self.state.store(std::ptr::null_mut(), Ordering::Release);
+        self.end(std::ptr::null_mut(), is_shared)
     }
 
     /// Keeps the error, for all who force the thunk from now on.
-    pub fn fail(&self, error: &'static EvalError) {
+    #[must_use]
+    pub fn fail(&self, error: &'static EvalError, is_shared: bool) -> bool {
         let failed = Thunk::failed(error);
         self.payload.set(failed.payload.get());
-        self.state.store(failed.state.into_inner(), Ordering::Release);
+        self.end(failed.state.into_inner(), is_shared)
     }
 
     /// Makes the thunk as it was before [`Thunk::claim`], so that forcing it again fails in the same way.
-    pub fn restore(&self, claimed: Claimed) {
+    #[must_use]
+    pub fn restore(&self, claimed: Claimed, is_shared: bool) -> bool {
         self.payload.set(claimed.payload);
-        self.state.store(claimed.state, Ordering::Release);
+        self.end(claimed.state, is_shared)
+    }
+
+    #[inline(always)]
+    fn end(&self, state: *mut (), is_shared: bool) -> bool {
+        if !is_shared {
+            self.state.store(state, Ordering::Release);
+            return false;
+        }
+        self.state.swap(state, Ordering::AcqRel).addr() & AWAITED != 0
+    }
+
+    /// The thread that evaluates it, which will tell when it ends; `None` if nobody does.
+    pub fn await_owner(&self) -> Option<Owner> {
+        let mut state = self.state.load(Ordering::Acquire);
+        loop {
+            if state.addr() & TAG_MASK != BUSY {
+                return None;
+            }
+            let awaited = state.map_addr(|address| address | AWAITED);
+            match self.state.compare_exchange(state, awaited, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(state.addr() >> OWNER_SHIFT),
+                Err(now) => state = now,
+            }
+        }
     }
 }

@@ -1,0 +1,266 @@
+//! The helpers: what is offered to them, how many run, and who waits for whom.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{MAIN, Need, Owner, given_up};
+use crate::{
+    eval::{Evaluator, Stats, error::Result},
+    session::Session,
+    value::{Thunk, Value},
+};
+
+/// A helper's stack: what nests deeper is left to the main thread.
+const STACK_SIZE: usize = 512 << 20;
+/// Offers that may be open at a time; more would not be looked at soon.
+const OPEN_OFFERS: usize = 64;
+/// Threads for each that may run: the others wait for values that another one is evaluating.
+const THREADS_PER_JOB: usize = 4;
+/// How often a thread that waits looks whether the user wants it to stop.
+const INTERRUPTIBLE: Duration = Duration::from_millis(50);
+
+/// Values that somebody offered.
+pub(crate) struct Batch {
+    need: Need,
+    values: Vec<Value>,
+    /// How many, from the start, nobody has taken.
+    left: AtomicUsize,
+}
+
+/// The helpers of an evaluation.
+pub(crate) struct Pool {
+    /// Threads that may run at a time, the main one among them.
+    jobs: usize,
+    /// Whether an offer would be taken.
+    hungry: AtomicBool,
+    state: Mutex<State>,
+    /// Something was offered, or another helper may run.
+    work: Condvar,
+    /// A thunk that somebody waits for was finished or given up.
+    finished: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    offers: VecDeque<Arc<Batch>>,
+    /// Helpers that exist.
+    threads: usize,
+    /// Helpers with nothing to do.
+    idle: usize,
+    /// Helpers that evaluate.
+    running: usize,
+    /// For whom each thread waits: the main one and the helpers.
+    waits: Vec<Option<Owner>>,
+    /// Helpers that are to stop waiting and give up.
+    given_up: Vec<bool>,
+    /// What the helpers did.
+    stats: Stats,
+}
+
+impl Pool {
+    /// A pool for this many threads, the main one among them. Helpers start when they are needed.
+    pub fn new(jobs: usize) -> Arc<Pool> {
+        Arc::new(Pool {
+            jobs,
+            hungry: AtomicBool::new(true),
+            state: Mutex::new(State { waits: vec![None], given_up: vec![false], ..State::default() }),
+            work: Condvar::new(),
+            finished: Condvar::new(),
+        })
+    }
+
+    /// Whether an offer would be taken.
+    #[inline(always)]
+    pub fn is_hungry(&self) -> bool {
+        self.hungry.load(Ordering::Relaxed)
+    }
+
+    /// What the helpers did so far.
+    pub fn stats(&self) -> Stats {
+        self.lock().stats
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// How many helpers may run.
+    fn allowed(&self, state: &State) -> usize {
+        if state.waits[MAIN].is_some() { self.jobs } else { self.jobs - 1 }
+    }
+
+    fn update_hunger(&self, state: &State) {
+        let has_room = state.running < self.allowed(state) && state.offers.len() < OPEN_OFFERS;
+        let has_thread = state.idle > 0 || state.threads < self.jobs * THREADS_PER_JOB;
+        self.hungry.store(has_room && has_thread, Ordering::Relaxed);
+    }
+
+    /// Takes an offer. It must be withdrawn.
+    pub fn offer(self: &Arc<Self>, session: &Arc<Session>, need: Need, values: Vec<Value>) -> Arc<Batch> {
+        let batch = Arc::new(Batch { need, left: AtomicUsize::new(values.len()), values });
+        let mut state = self.lock();
+        state.offers.push_back(Arc::clone(&batch));
+        self.rouse(&mut state, Some(session));
+        batch
+    }
+
+    /// Ends an offer: what has not been taken stays with whoever offered it.
+    pub fn withdraw(&self, batch: &Arc<Batch>) {
+        let mut state = self.lock();
+        state.offers.retain(|open| !Arc::ptr_eq(open, batch));
+        self.update_hunger(&state);
+    }
+
+    /// Has a helper look for work, if one may run and there is work.
+    fn rouse(self: &Arc<Self>, state: &mut State, session: Option<&Arc<Session>>) {
+        if state.running < self.allowed(state) && !state.offers.is_empty() {
+            if state.idle > 0 {
+                self.work.notify_one();
+            } else if let Some(session) = session
+                && state.threads < self.jobs * THREADS_PER_JOB
+            {
+                self.start(state, session);
+            }
+        }
+        self.update_hunger(state);
+    }
+
+    fn start(self: &Arc<Self>, state: &mut State, session: &Arc<Session>) {
+        let owner = state.threads + 1;
+        let (pool, session) = (Arc::clone(self), Arc::clone(session));
+        let thread = std::thread::Builder::new().name(format!("eval-{owner}")).stack_size(STACK_SIZE);
+        // Without another thread, this one does everything.
+        if thread.spawn(move || pool.work(owner, session)).is_ok() {
+            state.threads += 1;
+            state.waits.push(None);
+            state.given_up.push(false);
+        }
+    }
+
+    fn work(self: Arc<Self>, owner: Owner, session: Arc<Session>) {
+        // A helper that ended in the middle would leave thunks that nobody finishes.
+        let _abort = AbortOnPanic;
+        let mut evaluator = Evaluator::helper(session, Arc::clone(&self), owner, STACK_SIZE);
+        let mut state = self.lock();
+        loop {
+            let Some((value, need)) = self.take(&mut state) else {
+                state.idle += 1;
+                self.update_hunger(&state);
+                state = self.work.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+                state.idle -= 1;
+                continue;
+            };
+            state.running += 1;
+            self.update_hunger(&state);
+            drop(state);
+            let before = evaluator.stats;
+            evaluator.help(value, need);
+            state = self.lock();
+            state.running -= 1;
+            state.given_up[owner] = false;
+            state.stats.add(&evaluator.stats.since(&before));
+        }
+    }
+
+    fn take(&self, state: &mut State) -> Option<(Value, Need)> {
+        if state.running >= self.allowed(state) {
+            return None;
+        }
+        // The oldest offer is the one of the largest values.
+        while let Some(batch) = state.offers.front() {
+            let left = batch.left.load(Ordering::Relaxed);
+            if left == 0 {
+                state.offers.pop_front();
+                continue;
+            }
+            batch.left.store(left - 1, Ordering::Relaxed);
+            let value = batch.values[left - 1];
+            if batch.need == Need::Value && !value.peek().is_thunk() {
+                continue;
+            }
+            return Some((value, batch.need));
+        }
+        None
+    }
+
+    /// Waits until a thunk that another thread evaluates is finished or given up. `is_stopped` tells whether the user wants the
+    /// waiting to end.
+    ///
+    /// # Errors
+    /// If a helper is to give up.
+    pub fn wait(
+        self: &Arc<Self>,
+        thunk: &'static Thunk,
+        waiting: Owner,
+        session: &Arc<Session>,
+        is_stopped: impl Fn() -> bool,
+    ) -> Result<()> {
+        let mut state = self.lock();
+        if waiting != MAIN {
+            state.running -= 1;
+        }
+        let result = loop {
+            let Some(owner) = thunk.await_owner() else { break Ok(()) };
+            if state.given_up[waiting] || is_stopped() {
+                break Err(given_up());
+            }
+            state.waits[waiting] = Some(owner);
+            if state.closes_circle(waiting) {
+                if waiting != MAIN {
+                    break Err(given_up());
+                }
+                // Whom the main thread waits for is a helper, and waits too.
+                state.given_up[owner] = true;
+                self.finished.notify_all();
+            }
+            self.rouse(&mut state, Some(session));
+            let (guard, _) = self
+                .finished
+                .wait_timeout(state, INTERRUPTIBLE)
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            state = guard;
+        };
+        state.waits[waiting] = None;
+        if waiting != MAIN {
+            state.running += 1;
+        }
+        self.update_hunger(&state);
+        result
+    }
+
+    /// To be called when a thunk that somebody waits for was finished or given up.
+    pub fn wake(&self) {
+        // With the lock, so that nobody is between looking at the thunk and waiting.
+        let _state = self.lock();
+        self.finished.notify_all();
+    }
+}
+
+impl State {
+    /// Whether following who waits for whom leads back to the start.
+    fn closes_circle(&self, start: Owner) -> bool {
+        let mut owner = self.waits[start];
+        for _ in 0..self.waits.len() {
+            match owner {
+                Some(owner) if owner == start => return true,
+                Some(next) => owner = self.waits[next],
+                None => return false,
+            }
+        }
+        false
+    }
+}
+
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
+}
