@@ -31,11 +31,13 @@ pub fn use_code_cache(settings: &mut Settings) {
     settings.code_cache = Some(CodeCache::new(folder.join("zeval/code"), &salt));
 }
 
-/// How many threads evaluate: as wanted, else what ZEVAL_EVAL_JOBS says, else one a core.
-pub fn jobs(wanted: Option<usize>) -> usize {
-    let from_environment = || std::env::var("ZEVAL_EVAL_JOBS").ok()?.parse().ok();
+/// Lets several threads evaluate: as many as wanted, else what ZEVAL_EVAL_JOBS says, else one a core. ZEVAL_EVAL_HELPED_FROM, in
+/// bytes of values, is for tests: small evaluations have no helpers otherwise.
+pub fn use_threads(settings: &mut Settings, wanted: Option<usize>) {
+    let from_environment = |name: &str| std::env::var(name).ok()?.parse().ok();
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    wanted.or_else(from_environment).unwrap_or_else(cores).max(1)
+    settings.jobs = wanted.or_else(|| from_environment("ZEVAL_EVAL_JOBS")).unwrap_or_else(cores).max(1);
+    settings.helped_from = from_environment("ZEVAL_EVAL_HELPED_FROM").unwrap_or(settings.helped_from);
 }
 
 /// The search path: entries of the command line, then those of NIX_PATH.

@@ -25,11 +25,17 @@ fn main() -> ExitCode {
         let name = file.strip_prefix(&root).unwrap_or(&file).with_extension("").display().to_string();
         let root = root.clone();
         match differing.contains(&name) {
-            true => Trial::test(name, move || expect_difference(&root, &file)).with_kind("differs"),
-            false => Trial::test(name, move || run_case(&root, &file)),
+            true => vec![Trial::test(name, move || expect_difference(&root, &file)).with_kind("differs")],
+            false => [1, 4].map(|threads| case(&root, &file, &name, threads)).into(),
         }
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    libtest_mimic::run(&Arguments::from_args(), trials.flatten().collect()).exit_code()
+}
+
+/// A case on so many threads: what it gives must not depend on that.
+fn case(root: &Path, file: &Path, name: &str, threads: usize) -> Trial {
+    let (root, file) = (root.to_owned(), file.to_owned());
+    Trial::test(name, move || run_case(&root, &file, threads)).with_kind(format!("{threads}"))
 }
 
 /// The cases that are known not to give what Nix gives yet: one a line in `differences.txt`.
@@ -44,7 +50,7 @@ fn known_differences(root: &Path) -> HashSet<String> {
 
 /// A case on the list must still differ, so that the list only ever gets shorter.
 fn expect_difference(root: &Path, file: &Path) -> Result<(), Failed> {
-    match run_case(root, file) {
+    match run_case(root, file, 1) {
         Ok(()) => Err("gives what Nix gives now: take it off tests/lang/differences.txt".into()),
         Err(_) => Ok(()),
     }
@@ -62,13 +68,13 @@ fn find_cases(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-fn run_case(root: &Path, file: &Path) -> Result<(), Failed> {
+fn run_case(root: &Path, file: &Path, threads: usize) -> Result<(), Failed> {
     let must_fail = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("bad-"));
     let expectation = file.with_extension(if must_fail { "err" } else { "exp" });
     let expected = fs::read(&expectation)
         .map_err(|error| format!("{}: {error}; see tests/lang/README.md", expectation.display()))?;
     let expected = String::from_utf8_lossy(&expected);
-    let outcome = evaluate(file)?;
+    let outcome = evaluate(file, threads)?;
     let actual = if must_fail { &outcome.errors } else { &outcome.output };
     let actual = actual.replace(&root.display().to_string(), FOLDER_NAME);
     let status = if must_fail { 1 } else { 0 };
@@ -99,7 +105,7 @@ struct Outcome {
     errors: String,
 }
 
-fn evaluate(file: &Path) -> Result<Outcome, Failed> {
+fn evaluate(file: &Path, threads: usize) -> Result<Outcome, Failed> {
     let flags = fs::read_to_string(file.with_extension("flags")).unwrap_or_default();
     let flags: Vec<&str> = flags.lines().collect();
     let mut command = Command::new(env!("CARGO_BIN_EXE_zeval"));
@@ -112,6 +118,8 @@ fn evaluate(file: &Path) -> Result<Outcome, Failed> {
     command.args(flags).arg(file.file_name().expect("a file has a name"));
     command.current_dir(file.parent().expect("a file is in a folder"));
     command.env_clear().env("HOME", "/root").env("TERM", "dumb").env("ZEVAL_STORE", store.path());
+    // Helpers from the first value on: as a rule, so small evaluations have none.
+    command.env("ZEVAL_EVAL_JOBS", threads.to_string()).env("ZEVAL_EVAL_HELPED_FROM", "0");
     // Whatever Nix is configured to do on this machine.
     command.env("NIX_CONF_DIR", store.path()).env("NIX_USER_CONF_FILES", "");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

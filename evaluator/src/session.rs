@@ -65,6 +65,8 @@ pub struct Settings {
     pub code_cache: Option<CodeCache>,
     /// Threads that evaluate at a time.
     pub jobs: usize,
+    /// From how many bytes of values on other threads help.
+    pub helped_from: usize,
 }
 
 impl Default for Settings {
@@ -88,6 +90,7 @@ impl Default for Settings {
             tell_files: false,
             code_cache: None,
             jobs: 1,
+            helped_from: 6 << 20,
         }
     }
 }

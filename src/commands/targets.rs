@@ -105,7 +105,6 @@ impl Language {
             show_trace,
             home: std::env::var_os("HOME").map(PathBuf::from),
             features: FEATURES.into_iter().chain(extra).map(str::to_owned).collect(),
-            jobs: evaluation::jobs(self.eval_jobs),
             ..Settings::default()
         };
         let mut given = NixSettings::default();
@@ -118,6 +117,7 @@ impl Language {
             settings.search_path.clear();
         }
         evaluation::use_code_cache(&mut settings);
+        evaluation::use_threads(&mut settings, self.eval_jobs);
         settings
     }
 }

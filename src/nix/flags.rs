@@ -203,11 +203,11 @@ impl Common {
     /// How to evaluate.
     pub fn evaluation(&self) -> Settings {
         let home = std::env::var_os("HOME").map(Into::into);
-        let mut settings =
-            Settings { home, library: false, jobs: evaluation::jobs(None), ..Settings::default() };
+        let mut settings = Settings { home, library: false, ..Settings::default() };
         self.settings.apply(&mut settings);
         settings.search_path = if settings.pure { Vec::new() } else { self.lookup_path() };
         evaluation::use_code_cache(&mut settings);
+        evaluation::use_threads(&mut settings, None);
         settings
     }
 

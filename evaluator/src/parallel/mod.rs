@@ -35,9 +35,6 @@ pub(crate) type Owner = usize;
 /// The main thread.
 pub(crate) const MAIN: Owner = 0;
 
-/// From this many bytes of values on, an evaluation is worth other threads.
-const WORTHWHILE: usize = 6 << 20;
-
 /// What an offered value is needed for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -75,7 +72,7 @@ impl Evaluator {
 
     #[cold]
     fn offer_to_pool(&mut self, need: Need, values: impl Iterator<Item = &'static Slot>) -> Option<Offer> {
-        if self.owner == MAIN && self.heap.allocated() < WORTHWHILE {
+        if self.is_too_small() {
             return None;
         }
         let values: Vec<Value> =
@@ -87,6 +84,11 @@ impl Evaluator {
         self.is_shared = true;
         let batch = pool.offer(&self.session, need, values);
         Some(Offer { pool, batch })
+    }
+
+    /// Whether the evaluation is not worth other threads yet.
+    fn is_too_small(&self) -> bool {
+        self.owner == MAIN && self.heap.allocated() < self.session.settings.helped_from
     }
 
     /// Evaluates an offered value as far as it is needed; what goes wrong will go wrong again where it is needed.
@@ -188,7 +190,7 @@ impl Evaluator {
         function: Value,
         list: &'static List,
     ) -> Option<(&'static [Slot], Offer)> {
-        if self.owner == MAIN && self.heap.allocated() < WORTHWHILE {
+        if self.is_too_small() {
             return None;
         }
         let results = self.heap.slots(list.len(), |_, _| Value::NULL);

@@ -22,6 +22,8 @@ const STACK_SIZE: usize = 512 << 20;
 const OPEN_OFFERS: usize = 64;
 /// Threads for each that may run: the others wait for values that another one is evaluating.
 const THREADS_PER_JOB: usize = 4;
+/// How often the helper that looks for work does.
+const SCOUTING: Duration = Duration::from_micros(20);
 /// How often a thread that waits looks whether the user wants it to stop.
 const INTERRUPTIBLE: Duration = Duration::from_millis(50);
 
@@ -53,10 +55,12 @@ struct State {
     threads: usize,
     /// Helpers with nothing to do.
     idle: usize,
+    /// Whether one of them looks for work from time to time.
+    has_scout: bool,
     /// Helpers that evaluate.
     running: usize,
-    /// For whom each thread waits: the main one and the helpers.
-    waits: Vec<Option<Owner>>,
+    /// For which thunk each thread waits: the main one and the helpers.
+    waits: Vec<Option<&'static Thunk>>,
     /// Helpers that are to stop waiting and give up.
     given_up: Vec<bool>,
     /// What the helpers did.
@@ -106,7 +110,9 @@ impl Pool {
         let batch = Arc::new(Batch { need, left: AtomicUsize::new(values.len()), values });
         let mut state = self.lock();
         state.offers.push_back(Arc::clone(&batch));
-        self.rouse(&mut state, Some(session));
+        if state.threads == 0 {
+            self.start(&mut state, session);
+        }
         batch
     }
 
@@ -117,14 +123,12 @@ impl Pool {
         self.update_hunger(&state);
     }
 
-    /// Has a helper look for work, if one may run and there is work.
-    fn rouse(self: &Arc<Self>, state: &mut State, session: Option<&Arc<Session>>) {
-        if state.running < self.allowed(state) && !state.offers.is_empty() {
+    /// Has another helper look for work, if one may run.
+    fn rouse(self: &Arc<Self>, state: &mut State, session: &Arc<Session>) {
+        if state.running < self.allowed(state) && !state.has_scout {
             if state.idle > 0 {
                 self.work.notify_one();
-            } else if let Some(session) = session
-                && state.threads < self.jobs * THREADS_PER_JOB
-            {
+            } else if state.threads < self.jobs * THREADS_PER_JOB {
                 self.start(state, session);
             }
         }
@@ -146,18 +150,15 @@ impl Pool {
     fn work(self: Arc<Self>, owner: Owner, session: Arc<Session>) {
         // A helper that ended in the middle would leave thunks that nobody finishes.
         let _abort = AbortOnPanic;
-        let mut evaluator = Evaluator::helper(session, Arc::clone(&self), owner, STACK_SIZE);
+        let mut evaluator = Evaluator::helper(Arc::clone(&session), Arc::clone(&self), owner, STACK_SIZE);
         let mut state = self.lock();
         loop {
             let Some((value, need)) = self.take(&mut state) else {
-                state.idle += 1;
-                self.update_hunger(&state);
-                state = self.work.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
-                state.idle -= 1;
+                state = self.rest(state);
                 continue;
             };
             state.running += 1;
-            self.update_hunger(&state);
+            self.rouse(&mut state, &session);
             drop(state);
             let before = evaluator.stats;
             evaluator.help(value, need);
@@ -166,6 +167,24 @@ impl Pool {
             state.given_up[owner] = false;
             state.stats.add(&evaluator.stats.since(&before));
         }
+    }
+
+    /// Rests a helper that found nothing to do. One helper at a time looks again soon, by the clock: to be woken for each offer
+    /// would cost whoever offers more than most offers are worth, and those that last are still open then.
+    fn rest<'p>(&'p self, mut state: MutexGuard<'p, State>) -> MutexGuard<'p, State> {
+        let is_scout = !state.has_scout && state.running < self.allowed(&state);
+        state.idle += 1;
+        state.has_scout |= is_scout;
+        self.update_hunger(&state);
+        state = match is_scout {
+            true => {
+                self.work.wait_timeout(state, SCOUTING).map_or_else(|e| e.into_inner().0, |(state, _)| state)
+            }
+            false => self.work.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner()),
+        };
+        state.idle -= 1;
+        state.has_scout &= !is_scout;
+        state
     }
 
     fn take(&self, state: &mut State) -> Option<(Value, Need)> {
@@ -210,7 +229,7 @@ impl Pool {
             if state.given_up[waiting] || is_stopped() {
                 break Err(given_up());
             }
-            state.waits[waiting] = Some(owner);
+            state.waits[waiting] = Some(thunk);
             if state.closes_circle(waiting) {
                 if waiting != MAIN {
                     break Err(given_up());
@@ -219,7 +238,7 @@ impl Pool {
                 state.given_up[owner] = true;
                 self.finished.notify_all();
             }
-            self.rouse(&mut state, Some(session));
+            self.rouse(&mut state, session);
             let (guard, _) = self
                 .finished
                 .wait_timeout(state, INTERRUPTIBLE)
@@ -243,13 +262,18 @@ impl Pool {
 }
 
 impl State {
+    /// For whom a thread waits. One that has not noticed yet that its thunk is finished does not.
+    fn waits_for(&self, thread: Owner) -> Option<Owner> {
+        self.waits[thread]?.await_owner()
+    }
+
     /// Whether following who waits for whom leads back to the start.
     fn closes_circle(&self, start: Owner) -> bool {
-        let mut owner = self.waits[start];
+        let mut thread = start;
         for _ in 0..self.waits.len() {
-            match owner {
-                Some(owner) if owner == start => return true,
-                Some(next) => owner = self.waits[next],
+            match self.waits_for(thread) {
+                Some(next) if next == start => return true,
+                Some(next) => thread = next,
                 None => return false,
             }
         }
