@@ -47,3 +47,9 @@ build() {
 
 cd /build
 eval "$script"
+
+# What is built does not tell where it was built.
+if grep -rlE '/build/(build|source)' "$out"; then
+    echo "error: these files of the output name the build's folder" >&2
+    exit 1
+fi

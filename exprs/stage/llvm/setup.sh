@@ -6,7 +6,7 @@
 take() {
     mkdir -p source
     for part; do
-        mkdir source/$part
+        mkdir -p source/$part
         for entry in $src/$part/* $src/$part/.clang*; do
             case $entry in
             */test | */unittests | */docs | */benchmarks | */'*' | */.clang*) ;;
