@@ -3,12 +3,14 @@
 pub mod copy;
 mod flake;
 pub mod store;
+mod test;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use flake::{Flake, FlakeArgument, FlakeCommand, FlakeFlags, Run, Shell};
+pub use test::Test;
 
 /// Evaluates the Nix language and builds what it describes: without root, without a daemon, from one binary.
 #[derive(Parser)]
@@ -87,6 +89,8 @@ pub enum Command {
     Serve(copy::Serve),
     /// Look at the store and change it
     Store(store::Store),
+    /// Run unit tests written in the language
+    Test(Test),
     /// Compare built outputs with the hashes recorded beside an expression
     Verify(Verify),
 }

@@ -55,22 +55,28 @@ pub fn report(error: &EvalError, show_trace: bool) -> String {
 
 /// An error for programs: one line of JSON.
 pub fn json(error: &EvalError) -> String {
-    let place = |pos: PosId| {
-        pos.place().map(|place| {
-            let file = print::origin(&place.source.origin);
-            json!({ "file": file, "line": place.line, "column": place.column })
-        })
-    };
+    format!("{}\n", object(error))
+}
+
+/// A position for programs; null if there is none.
+pub fn place(pos: PosId) -> serde_json::Value {
+    pos.place().map_or(serde_json::Value::Null, |place| {
+        let file = print::origin(&place.source.origin);
+        json!({ "file": file, "line": place.line, "column": place.column })
+    })
+}
+
+/// An error for programs.
+pub fn object(error: &EvalError) -> serde_json::Value {
     let frame = |trace: &Trace| json!({ "text": trace.text, "at": place(trace.pos) });
-    let object = json!({
+    json!({
         "code": code(error.kind),
         "message": error.message,
         "at": place(error.pos),
         "suggestions": error.suggestions,
         "frames": error.traces.iter().map(frame).collect::<Vec<_>>(),
         "status": error.status,
-    });
-    format!("{object}\n")
+    })
 }
 
 #[derive(Debug)]

@@ -11,6 +11,7 @@ mod repair;
 pub mod run;
 mod store;
 pub mod targets;
+mod test;
 mod verify;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -79,6 +80,7 @@ pub fn run() -> ExitCode {
         Command::Shell(arguments) => run::shell(&context, &arguments),
         Command::Serve(arguments) => copy::serve(&context, &arguments),
         Command::Store(arguments) => store::run(&context, &arguments),
+        Command::Test(arguments) => test::run(&context, &arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
     };
     match result {

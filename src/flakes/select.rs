@@ -44,6 +44,11 @@ impl Search {
         }
     }
 
+    /// Unit tests, which are for every system.
+    pub fn tests() -> Search {
+        Search { defaults: vec!["tests".to_owned()], prefixes: vec!["tests.".to_owned()] }
+    }
+
     /// The attribute paths to try.
     pub fn paths(&self, fragment: &str) -> Vec<String> {
         match fragment.strip_prefix('.') {
