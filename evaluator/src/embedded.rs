@@ -29,12 +29,19 @@ pub const LIBRARY: &[File] = library![
     "attrs.zx",
     "debug.zx",
     "default.zx",
+    "derivations.zx",
+    "filesets.zx",
     "fixed.zx",
     "generators.zx",
+    "licences.json",
+    "licences.zx",
     "lists.zx",
-    "options.zx",
+    "modules.zx",
+    "paths.zx",
     "strings.zx",
     "systems.zx",
+    "tests.zx",
+    "types.zx",
     "versions.zx",
 ];
 
@@ -51,6 +58,24 @@ pub(crate) fn file(path: &[u8]) -> Option<&'static File> {
         return Some(&FETCHURL);
     }
     LIBRARY.iter().find(|file| file.path == path)
+}
+
+/// What is at an absolute path inside the binary.
+pub(crate) enum Entry {
+    /// A file.
+    File(&'static File),
+    /// A folder, with the names of what it holds.
+    Folder(Vec<&'static str>),
+}
+
+/// What is at an absolute path, if that is inside the binary and there.
+pub(crate) fn entry(path: &[u8]) -> Option<Entry> {
+    let below = path.strip_prefix(FOLDER)?;
+    if below == b"/std" {
+        let names = LIBRARY.iter().filter_map(|file| file.name.strip_prefix("<std>/"));
+        return Some(Entry::Folder(names.collect()));
+    }
+    file(path).map(Entry::File)
 }
 
 /// What `<name>` stands for when nothing in the search path bears that name. Nix knows no `<std>`, so under its names
@@ -82,7 +107,7 @@ mod tests {
         let entries = std::fs::read_dir(folder).expect("the library's folder");
         let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
         let mut found: Vec<String> =
-            names.filter(|name| name.ends_with(".zx")).map(|name| format!("<std>/{name}")).collect();
+            names.filter(|name| !name.starts_with('.')).map(|name| format!("<std>/{name}")).collect();
         found.sort();
         let listed: Vec<&str> = LIBRARY.iter().map(|file| file.name).collect();
         assert_eq!(found, listed);

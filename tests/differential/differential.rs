@@ -25,8 +25,6 @@ use serde_json::json;
 
 /// Expressions that are run together.
 const BATCH: u64 = 100;
-/// Cases of one kind that are reduced and saved.
-const ALIKE: usize = 1;
 /// Steps of making one case smaller.
 const ROUNDS: usize = 12;
 /// Variants of a case that Nix is asked about in a step.
@@ -109,8 +107,17 @@ struct Session {
     nix: Program,
     folder: tempfile::TempDir,
     counts: HashMap<Difference, usize>,
-    alike: HashMap<String, usize>,
-    saved: usize,
+    /// The shortest case of each kind, by signature.
+    cases: HashMap<String, Case>,
+}
+
+/// A case that differs.
+struct Case {
+    number: usize,
+    expression: String,
+    kind: Difference,
+    ours: Outcome,
+    theirs: Outcome,
 }
 
 impl Session {
@@ -120,8 +127,8 @@ impl Session {
         let nix = Program { around: arguments.oracle.clone(), command: "nix-instantiate".to_owned() };
         let folder = tempfile::Builder::new().prefix("zeval-differential").tempdir()?;
         fs::create_dir_all(&arguments.save)?;
-        let (counts, alike) = Default::default();
-        Ok(Session { arguments, zeval, nix, folder, counts, alike, saved: 0 })
+        let (counts, cases) = Default::default();
+        Ok(Session { arguments, zeval, nix, folder, counts, cases })
     }
 
     /// Whether there was no difference.
@@ -145,6 +152,7 @@ impl Session {
             eprint!("\r{run} expressions in {} s; {}", start.elapsed().as_secs(), self.summary());
         }
         eprintln!();
+        self.reduce_all()?;
         println!("{run} expressions: {}", self.summary());
         Ok(self.counts.keys().all(|kind| *kind == Difference::Printing))
     }
@@ -154,7 +162,7 @@ impl Session {
         let counts = kinds.map(|kind| {
             format!("{} {}", self.counts.get(&kind).copied().unwrap_or(0), format!("{kind:?}").to_lowercase())
         });
-        format!("differing: {}; {} saved", counts.join(", "), self.saved)
+        format!("differing: {}; of {} kinds", counts.join(", "), self.cases.len())
     }
 
     fn evaluate(&self, expressions: &[String]) -> io::Result<Vec<(Outcome, Outcome)>> {
@@ -175,35 +183,42 @@ impl Session {
         if kind == Difference::Printing {
             return Ok(());
         }
-        let alike = self.alike.entry(signature(kind, ours, theirs)).or_default();
-        *alike += 1;
-        if *alike > ALIKE {
+        let signature = signature(kind, ours, theirs);
+        let number = self.cases.len() + 1;
+        let known = self.cases.get(&signature);
+        if known.is_some_and(|known| known.expression.len() <= expression.len()) {
             return Ok(());
         }
-        let (expression, ours, theirs) =
-            self.reduced(expression.to_owned(), kind, ours.clone(), theirs.clone())?;
-        // What is different in long expressions is often the same once they are short.
-        let alike = self.alike.entry(format!("reduced {}", signature(kind, &ours, &theirs))).or_default();
-        *alike += 1;
-        if *alike > ALIKE {
-            return Ok(());
-        }
-        self.saved += 1;
-        let name = format!("{}-{:04}.txt", format!("{kind:?}").to_lowercase(), self.saved);
+        let number = known.map_or(number, |known| known.number);
+        let (expression, ours, theirs) = (expression.to_owned(), ours.clone(), theirs.clone());
+        let case = Case { number, expression, kind, ours, theirs };
+        self.save(&case)?;
+        self.cases.insert(signature, case);
+        Ok(())
+    }
+
+    fn save(&self, case: &Case) -> io::Result<()> {
+        let name = format!("{}-{:04}.txt", format!("{:?}", case.kind).to_lowercase(), case.number);
         let side =
             |outcome: &Outcome| format!("status {}\n{}{}", outcome.status, outcome.output, outcome.errors);
-        let text = format!("{expression}\n\n=== zeval: {}\n=== Nix: {}", side(&ours), side(&theirs));
+        let (ours, theirs) = (side(&case.ours), side(&case.theirs));
+        let text = format!("{}\n\n=== zeval: {ours}\n=== Nix: {theirs}", case.expression);
         fs::write(self.arguments.save.join(name), text)
     }
 
+    /// Makes the cases smaller: at the end, when the shortest of each kind is known.
+    fn reduce_all(&self) -> io::Result<()> {
+        for case in self.cases.values() {
+            self.save(&self.reduced(case)?)?;
+        }
+        Ok(())
+    }
+
     /// The smallest expression found that differs in the same way.
-    fn reduced(
-        &self,
-        mut expression: String,
-        kind: Difference,
-        mut ours: Outcome,
-        mut theirs: Outcome,
-    ) -> io::Result<(String, Outcome, Outcome)> {
+    fn reduced(&self, case: &Case) -> io::Result<Case> {
+        let Case { number, kind, .. } = *case;
+        let (mut expression, mut ours, mut theirs) =
+            (case.expression.clone(), case.ours.clone(), case.theirs.clone());
         for _ in 0..ROUNDS {
             let candidates = self.promising(reduce::candidates(&expression), &ours)?;
             let outcomes = self.evaluate(&candidates)?;
@@ -215,7 +230,7 @@ impl Session {
                 None => break,
             }
         }
-        Ok((expression, ours, theirs))
+        Ok(Case { number, expression, kind, ours, theirs })
     }
 
     /// Some of the candidates that do with us what the whole does: Nix takes longer to ask.

@@ -11,6 +11,7 @@ use zeval_model::{
 
 use super::Builtin;
 use crate::{
+    embedded::{self, Entry},
     eval::{
         Evaluator,
         coerce::Coercion,
@@ -177,6 +178,9 @@ fn scoped_import(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resul
 
 fn read_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let path = realised_path(evaluator, args[0], pos)?;
+    if let Some(Entry::File(file)) = embedded::entry(&path) {
+        return Ok(evaluator.heap.string(file.text));
+    }
     evaluator.session.check_access(&path, pos)?;
     let physical = evaluator.session.physical(&path);
     let text = std::fs::read(&physical).map_err(|error| read_failure(&path, &error, pos))?;
@@ -244,6 +248,12 @@ fn type_name(kind: std::fs::FileType) -> &'static str {
 
 fn read_dir(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let path = realised_path(evaluator, args[0], pos)?;
+    if let Some(Entry::Folder(names)) = embedded::entry(&path) {
+        let kind = Symbol::intern(b"regular").value();
+        let mut members: Vec<(Symbol, Value)> =
+            names.iter().map(|name| (Symbol::intern(name.as_bytes()), kind)).collect();
+        return Ok(evaluator.attrs_from(&mut members));
+    }
     evaluator.session.check_access(&path, pos)?;
     let physical = evaluator.session.physical(&path);
     let entries = std::fs::read_dir(&physical).map_err(|error| list_failure(&path, &error, pos))?;
@@ -259,6 +269,11 @@ fn read_dir(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
 
 fn read_file_type(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let path = realised_path(evaluator, args[0], pos)?;
+    match embedded::entry(&path) {
+        Some(Entry::File(_)) => return Ok(Symbol::intern(b"regular").value()),
+        Some(Entry::Folder(_)) => return Ok(Symbol::intern(b"directory").value()),
+        None => {}
+    }
     evaluator.session.check_access(&path, pos)?;
     let metadata = evaluator
         .session
@@ -274,6 +289,11 @@ fn path_exists(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<
     let wants_folder =
         value.as_string().is_some_and(|text| text.bytes().ends_with(b"/") || text.bytes().ends_with(b"/."));
     let path = realised_path(evaluator, value, pos)?;
+    match embedded::entry(&path) {
+        Some(Entry::File(_)) => return Ok(Value::bool(!wants_folder)),
+        Some(Entry::Folder(_)) => return Ok(Value::TRUE),
+        None => {}
+    }
     if evaluator.session.check_access(&path, pos).is_err() {
         return Ok(Value::FALSE);
     }
