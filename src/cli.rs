@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and how it is explained.
 
 pub mod copy;
+mod doc;
 mod flake;
 pub mod store;
 mod test;
@@ -9,6 +10,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use doc::Doc;
 pub use flake::{Flake, FlakeArgument, FlakeCommand, FlakeFlags, Run, Shell};
 pub use test::Test;
 
@@ -69,6 +71,8 @@ pub enum Command {
     Build(Build),
     /// Copy store paths to or from a binary cache, another store or another host
     Copy(copy::Copy),
+    /// Print the reference of files, the standard library or the builtins
+    Doc(Doc),
     /// Evaluate an expression and print its value
     Eval(Eval),
     /// Look at flakes, lock and check them

@@ -7,8 +7,8 @@ pub(crate) const FOLDER: &[u8] = b"/__corepkgs__";
 pub struct File {
     /// Its path below [`FOLDER`].
     path: &'static [u8],
-    /// What positions in it are called.
-    pub(crate) name: &'static str,
+    /// What positions in it are called: `<std>/lists.zx`.
+    pub name: &'static str,
     /// Its text.
     pub text: &'static [u8],
 }

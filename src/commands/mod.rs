@@ -2,6 +2,7 @@
 
 mod build;
 mod copy;
+mod doc;
 mod eval;
 mod flake;
 mod instantiate;
@@ -70,6 +71,7 @@ pub fn run() -> ExitCode {
     let result = match command {
         Command::Build(arguments) => build::run(&context, &arguments),
         Command::Copy(arguments) => copy::run(&context, &arguments),
+        Command::Doc(arguments) => doc::run(&arguments),
         Command::Eval(arguments) => eval::run(&context, &arguments),
         Command::Flake(arguments) => flake::run(&context, &arguments),
         Command::Instantiate(arguments) => instantiate::run(&context, &arguments),

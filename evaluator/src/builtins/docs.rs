@@ -20,7 +20,8 @@ const fn doc(name: &'static str, arguments: &'static str, text: &'static str) ->
     BuiltinDoc { name, arguments, text }
 }
 
-const DOCS: &[BuiltinDoc] = &[
+/// The documentation of every builtin that is a function.
+pub const DOCS: &[BuiltinDoc] = &[
     doc(
         "fetchFinalTree",
         "reference",

@@ -6,6 +6,7 @@ use bstr::ByteSlice;
 use bumpalo::Bump;
 
 use super::ast::{Attr, AttrSet, AttrValue, Expr, Pos};
+use super::error::SyntaxError;
 use super::tokens::Tokens;
 use super::{ParseOptions, parse};
 
@@ -21,6 +22,60 @@ pub fn of_function(source: &[u8], pos: Pos) -> Option<Vec<u8>> {
     let mut search = Search { comments: &comments, pos, found: None };
     search.expr(ast.root, None);
     search.found.map(|comment| inner_text(&source[comment.start as usize..comment.end as usize]))
+}
+
+/// What is written about a file and about the attributes of the set that it gives.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct FileDoc {
+    /// What stands before the whole expression.
+    pub text: Option<Vec<u8>>,
+    /// The attributes that have a doc comment, in the order of the file.
+    pub members: Vec<MemberDoc>,
+}
+
+/// What is written about an attribute.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MemberDoc {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// Where that stands.
+    pub pos: Pos,
+    /// The doc comment, without its signs and common indentation.
+    pub text: Vec<u8>,
+}
+
+/// The doc comments of a file: of the attributes of its set, which may stand behind `let`, `with`, `assert` and arguments.
+/// Like [`parse`] it wants a large stack.
+pub fn of_file(source: &[u8]) -> Result<FileDoc, SyntaxError> {
+    let comments = comments(source);
+    let arena = Bump::new();
+    let options = ParseOptions { pipe_operators: true, ..ParseOptions::default() };
+    let ast = parse(source, &arena, &options)?;
+    let text = |comment: Comment| inner_text(&source[comment.start as usize..comment.end as usize]);
+    let first = Tokens::new(source).next().and_then(|token| comments.get(&token.start));
+    let mut root = ast.root;
+    let set = loop {
+        root = match root {
+            Expr::Let { body, .. } | Expr::With { body, .. } | Expr::Assert { body, .. } => body,
+            Expr::Lambda(lambda) => lambda.body,
+            Expr::Attrs(set) => break set,
+            _ => return Ok(FileDoc { text: first.copied().map(text), members: Vec::new() }),
+        }
+    };
+    let mut members: Vec<MemberDoc> = set
+        .attrs
+        .iter()
+        .filter_map(|attr| {
+            let comment = *comments.get(&attr.pos)?;
+            Some(MemberDoc {
+                name: ast.names[attr.name.0 as usize].to_vec(),
+                pos: attr.pos,
+                text: text(comment),
+            })
+        })
+        .collect();
+    members.sort_by_key(|member| member.pos);
+    Ok(FileDoc { text: first.copied().map(text), members })
 }
 
 /// Where a comment stands.
@@ -159,6 +214,17 @@ mod tests {
         assert_eq!(of("/*** a */ x: x", "x:"), "");
         assert_eq!(of("/**/ x: x", "x:"), "");
         assert_eq!(of("\"${/** a */ x: x}\"", "x:"), "a");
+    }
+
+    #[test]
+    fn the_attributes_of_a_file_are_found() {
+        let source = "/** The file. */\n{ x }: let /** no */ y = 1; in rec {\n  /** One. */\n  b = 1;\n  inherit\n    /** Two. */\n    a\n    c ;\n}";
+        let doc = super::of_file(source.as_bytes()).expect("it parses");
+        let text = |bytes: &[u8]| bytes.to_str_lossy().trim().to_owned();
+        assert_eq!(doc.text.as_deref().map(text), Some("The file.".to_owned()));
+        let members: Vec<_> =
+            doc.members.iter().map(|member| (text(&member.name), text(&member.text))).collect();
+        assert_eq!(members, [("b".to_owned(), "One.".to_owned()), ("a".to_owned(), "Two.".to_owned())]);
     }
 
     #[test]
