@@ -162,6 +162,9 @@ pub struct Language {
     /// Evaluate on so many threads [default: ZEVAL_EVAL_JOBS, or one a core]
     #[arg(long, value_name = "N")]
     pub eval_jobs: Option<usize>,
+    /// Evaluate even if an earlier evaluation read the same and told the derivations
+    #[arg(long)]
+    pub no_eval_cache: bool,
     /// Set one of Nix's settings
     #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], action = clap::ArgAction::Append)]
     pub option: Vec<String>,

@@ -15,12 +15,17 @@ use zeval_evaluator::{
     position::{Origin, PosId},
 };
 
-/// Lets an evaluation keep compiled files under the user's cache folder.
-pub fn use_code_cache(settings: &mut Settings) {
+/// Where this program keeps what it can make again.
+pub fn cache_folder() -> Option<PathBuf> {
     let folder = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let Some(folder) = folder.filter(|folder| folder.is_absolute()) else { return };
+    Some(folder.filter(|folder| folder.is_absolute())?.join("zeval"))
+}
+
+/// Lets an evaluation keep compiled files under the user's cache folder.
+pub fn use_code_cache(settings: &mut Settings) {
+    let Some(folder) = cache_folder() else { return };
     // Another build of this program may mean something else by the same bytes.
     let build = std::fs::metadata("/proc/self/exe").ok().and_then(|program| {
         let modified = program.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
@@ -28,7 +33,7 @@ pub fn use_code_cache(settings: &mut Settings) {
     });
     let Some(build) = build else { return };
     let salt = settings.code_salt(&build);
-    settings.code_cache = Some(CodeCache::new(folder.join("zeval/code"), &salt));
+    settings.code_cache = Some(CodeCache::new(folder.join("code"), &salt));
 }
 
 /// Lets several threads evaluate: as many as wanted, else what ZEVAL_EVAL_JOBS says, else one a core. ZEVAL_EVAL_HELPED_FROM, in

@@ -5,6 +5,7 @@ mod commands;
 mod derivations;
 mod diagnostic;
 mod evaluation;
+mod evaluation_cache;
 mod flakes;
 mod inputs;
 mod measure;

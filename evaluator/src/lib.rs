@@ -19,6 +19,7 @@ mod parallel;
 pub mod position;
 pub mod print;
 pub mod profile;
+pub mod reads;
 mod search_path;
 pub mod session;
 pub mod shown;

@@ -70,7 +70,7 @@ impl Session {
                 Lint::Warn => {
                     let place = print::excerpt(pos, 9, 15);
                     let message = message(literal, "discouraged");
-                    (self.messages)(format!("warning: {message}\n{place}").trim_end());
+                    self.say(format!("warning: {message}\n{place}").trim_end());
                 }
                 Lint::Fatal => return Err(refused(literal, pos)),
             }
@@ -78,7 +78,7 @@ impl Session {
         for or in &tree.warnings {
             let text = source.text[or.start as usize..or.end as usize].as_bstr();
             let at = print::position(source.at(or.start));
-            (self.messages)(&format!(
+            self.say(&format!(
                 "warning: at {at}: This expression uses `or` as an identifier in a way that will change in a future Nix release.\n\
                  Wrap this entire expression in parentheses to preserve its current meaning:\n    ({text})\n\
                  Give feedback at https://github.com/NixOS/nix/pull/11121"

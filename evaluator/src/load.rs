@@ -119,14 +119,14 @@ impl Evaluator {
             return self.evaluate_text(origin, file.text.to_vec(), file.folder().as_bstr(), scope);
         }
         let physical = self.session.physical(path);
-        let text = std::fs::read(&physical).map_err(|error| {
+        let text = self.session.read_file(&physical).map_err(|error| {
             let message = format!("cannot read file '{}': {error}", path.as_bstr());
             EvalError::new(ErrorKind::World, pos, message)
         })?;
         let base = path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)].as_bstr();
         let origin = Origin::File(PathBuf::from(std::ffi::OsStr::from_bytes(path)));
         if self.session.settings.tell_files {
-            (self.session.messages)(&format!("evaluating file '{}'", path.as_bstr()));
+            self.session.say(&format!("evaluating file '{}'", path.as_bstr()));
         }
         self.stats.files += 1;
         self.evaluate_text(origin, text, base, scope)
@@ -152,7 +152,7 @@ impl Evaluator {
     /// The value of a file that consists of a set, written out; `None` for any other expression.
     pub(crate) fn evaluate_set_file(&mut self, path: &[u8]) -> Result<Option<Value>> {
         let physical = self.session.physical(path);
-        let text = std::fs::read(&physical).map_err(|error| {
+        let text = self.session.read_file(&physical).map_err(|error| {
             let message = format!("cannot read file '{}': {error}", path.as_bstr());
             EvalError::new(ErrorKind::World, PosId::NONE, message)
         })?;
@@ -232,6 +232,10 @@ impl Evaluator {
     /// The code of a source: from the cache if it was compiled before.
     fn compile(&mut self, source: &Source, base: &BStr, scope: Scope<'_>) -> Result<lower::Code> {
         let session = self.session.clone();
+        // The time is a constant, which nobody sees being used: that it is named must do.
+        if session.reads.is_some() && source.text.contains_str("currentTime") {
+            session.unrepeatable();
+        }
         let settings = &session.settings;
         let names: Vec<Symbol> = scope.bindings.iter().map(|(name, _)| *name).collect();
         let home = settings.home.as_ref().map(|home| home.as_os_str().as_bytes());

@@ -67,7 +67,7 @@ impl Session {
         lock(&self.search_path_folders).insert(entry.to_vec(), found.clone());
         if !exists {
             let shown = entry.as_bstr();
-            (self.messages)(&format!("warning: Nix search path entry '{shown}' does not exist, ignoring"));
+            self.say(&format!("warning: Nix search path entry '{shown}' does not exist, ignoring"));
         }
         found
     }

@@ -22,6 +22,7 @@ use crate::{
     ir::{Call, Expr, Variable},
     lint::Lints,
     position::PosId,
+    reads::Reads,
     store::{self, Source, Store},
     value::{Heap, Value},
 };
@@ -63,6 +64,8 @@ pub struct Settings {
     pub tell_files: bool,
     /// Where compiled files are kept.
     pub code_cache: Option<CodeCache>,
+    /// Whether to record what is read.
+    pub records_reads: bool,
     /// Threads that evaluate at a time.
     pub jobs: usize,
     /// From how many bytes of values on other threads help.
@@ -89,6 +92,7 @@ impl Default for Settings {
             library: true,
             tell_files: false,
             code_cache: None,
+            records_reads: false,
             jobs: 1,
             helped_from: 6 << 20,
         }
@@ -121,8 +125,10 @@ pub struct Session {
     pub store: Arc<dyn Store>,
     /// The names that are always there.
     pub globals: Globals,
-    /// Prints what `trace` and `warn` say.
-    pub messages: Box<dyn Fn(&str) + Send + Sync>,
+    /// What was read of the world, if somebody wants to know.
+    pub reads: Option<Reads>,
+    /// Prints what `trace` and `warn` say. See [`Session::say`].
+    messages: Box<dyn Fn(&str) + Send + Sync>,
     /// The values of imported files, by resolved path.
     pub(crate) imports: RwLock<FxHashMap<Vec<u8>, Value>>,
     copied: Mutex<FxHashMap<Vec<u8>, StorePath>>,
@@ -150,6 +156,7 @@ impl Session {
         let mut heap = Heap::new();
         let globals = Globals::new(&settings, &mut heap);
         let session = Arc::new(Session {
+            reads: settings.records_reads.then(Reads::default),
             settings,
             store,
             globals,
@@ -188,10 +195,81 @@ impl Session {
         self.inputs.get().map_or(&NoInputs, |inputs| &**inputs)
     }
 
+    /// What was just asked for may be another thing the next time.
+    pub(crate) fn unrepeatable(&self) {
+        if let Some(reads) = &self.reads {
+            reads.unrepeatable();
+        }
+    }
+
+    /// Says something to the user.
+    pub fn say(&self, message: &str) {
+        // It is to be said every time.
+        self.unrepeatable();
+        (self.messages)(message);
+    }
+
     /// Where a file is, given its logical path.
     pub fn physical(&self, path: &[u8]) -> PathBuf {
         let path = Path::new(std::ffi::OsStr::from_bytes(path)).to_owned();
-        if path.starts_with(zeval_model::STORE_DIR) { self.store.physical(&path) } else { path }
+        if path.starts_with(zeval_model::STORE_DIR) {
+            self.rely_on(&path);
+            return self.store.physical(&path);
+        }
+        if let Some(reads) = &self.reads {
+            reads.looked(&path);
+        }
+        path
+    }
+
+    /// The result depends on the store having what a path is in.
+    fn rely_on(&self, path: &Path) {
+        if let Some(reads) = &self.reads
+            && let Some(text) = path.to_str()
+            && let Ok((store_path, _)) = StorePath::split_absolute(text)
+        {
+            reads.valid(&store_path.to_string());
+        }
+    }
+
+    /// The contents of a file.
+    pub(crate) fn read_file(&self, physical: &Path) -> std::io::Result<Vec<u8>> {
+        if let Some(reads) = &self.reads {
+            reads.read(physical);
+        }
+        std::fs::read(physical)
+    }
+
+    /// The entries of a folder.
+    pub(crate) fn read_folder(&self, physical: &Path) -> std::io::Result<std::fs::ReadDir> {
+        if let Some(reads) = &self.reads {
+            reads.listed(physical);
+        }
+        std::fs::read_dir(physical)
+    }
+
+    /// Adds a source to the store. What is added of it counts as read, what the filter leaves out as looked at.
+    pub(crate) fn add_source<'f>(
+        &self,
+        source: &Source<'_>,
+        filter: &'f mut store::Filter<'f>,
+    ) -> Result<StorePath, store::StoreError> {
+        let Some(reads) = &self.reads else { return self.store.add_source(source, filter) };
+        let record = |path: &Path| match path.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => reads.listed(path),
+            Ok(metadata) if metadata.is_file() => reads.read(path),
+            _ => reads.looked(path),
+        };
+        record(source.path);
+        self.store.add_source(source, &mut |path, kind| {
+            let wanted = filter(path, kind)?;
+            if wanted {
+                record(path)
+            } else {
+                reads.looked(path)
+            }
+            Ok(wanted)
+        })
     }
 
     /// A file's path with all links followed.
@@ -200,10 +278,16 @@ impl Session {
             return file.canonicalize();
         };
         if file.symlink_metadata()?.is_symlink() {
+            if let Some(reads) = &self.reads {
+                reads.followed(file);
+            }
             return file.canonicalize();
         }
         if let Some(known) = lock(&self.folders).get(folder) {
             return Ok(known.join(name));
+        }
+        if let Some(reads) = &self.reads {
+            reads.followed(folder);
         }
         let resolved = folder.canonicalize()?;
         let path = resolved.join(name);
@@ -237,7 +321,6 @@ impl Session {
             algorithm: Algorithm::Sha256,
         };
         let added = self
-            .store
             .add_source(&source, &mut zeval_model::tree::everything)
             .map_err(|error| EvalError::new(ErrorKind::World, pos, error.to_string()))?;
         lock(&self.copied).insert(path.to_vec(), added.clone());

@@ -6,6 +6,7 @@ use zeval_builder::{build::BuildOptions, schedule::DrvOutput, store::Store};
 use zeval_evaluator::{
     EvalError, Evaluator, Failure, Session, Settings, Symbol, Value,
     position::PosId,
+    reads::Reads,
     value::context::{ContextElement, Derived},
     with_large_stack,
 };
@@ -17,6 +18,7 @@ use crate::{
     derivations::{self, Unsuitable},
     diagnostic::Failed,
     evaluation::{self, Argument, ArgumentValue, Input},
+    evaluation_cache,
     flakes::{
         self, Outputs,
         select::{Search, output_names, select},
@@ -157,13 +159,26 @@ impl Context {
             let work = |evaluator: &mut Evaluator, found: &Found| then(evaluator, found.value, &[]);
             return Ok(vec![self.evaluate_flake(source, &flake, options, work)?]);
         }
+        let settings = source.language.settings(self.wants_traces());
+        self.evaluate_file(source, settings, store, options, then, |_| ())
+    }
+
+    /// The same for a source that is no flake; `finish` gets what the evaluation leaves.
+    fn evaluate_file<T: Send>(
+        &self,
+        source: &Source,
+        settings: Settings,
+        store: &Arc<Store>,
+        options: &BuildOptions,
+        then: impl Fn(&mut Evaluator, Value, &[(Symbol, Value)]) -> std::result::Result<T, Failure> + Send + Sync,
+        finish: impl FnOnce(&Session) + Send,
+    ) -> Result<Vec<T>> {
         let store = Arc::new(EvaluationStore::new(
             Arc::clone(store),
             options.clone(),
             self.view.clone(),
             self.cancellation.clone(),
         ));
-        let settings = source.language.settings(self.wants_traces());
         let inputs = self.inputs(&settings.features, &store.store);
         let measure = Measure::new(source.language.profile.clone(), source.language.stats);
         let session = Session::new(settings, measure.store(store.clone()));
@@ -179,6 +194,7 @@ impl Context {
                     let value = evaluation::select(evaluator, root, path, &given)?;
                     results.push(then(evaluator, value, &given)?);
                 }
+                finish(&evaluator.session);
                 Ok::<_, Failure>(results)
             })
         });
@@ -233,22 +249,50 @@ impl Context {
     ) -> Result<Vec<Target>> {
         let found = match source.flake() {
             Some(flake) => vec![self.evaluate_flake(source, &flake, options, collect_outputs)?],
-            None => self.evaluate(source, store, options, collect)?,
+            None => return self.targets_of_file(source, store, options),
         };
-        // One answer a path; none was given if the answer is for the whole.
-        let selected = source.attributes.iter().cloned().chain(std::iter::once(String::new()));
-        let targets: Vec<Target> = found
-            .into_iter()
-            .zip(selected)
-            .flat_map(|(targets, selected)| {
-                targets.into_iter().map(move |target| Target { selected: selected.clone(), ..target })
-            })
-            .collect();
-        if targets.is_empty() {
-            return Err(Failed::other("the expression holds no derivation: nothing to do"));
+        chosen(source, found)
+    }
+
+    /// The same for a source that is no flake: as it was found before, if nothing that was read then has changed.
+    fn targets_of_file(
+        &self,
+        source: &Source,
+        store: &Arc<Store>,
+        options: &BuildOptions,
+    ) -> Result<Vec<Target>> {
+        let mut settings = source.language.settings(self.wants_traces());
+        let entry = evaluation_cache::Entry::of(source, &source.input(), &settings, store);
+        if let Some(targets) = entry.as_ref().and_then(|entry| entry.get(store)) {
+            return Ok(targets);
+        }
+        settings.records_reads = entry.is_some();
+        let mut reads = None;
+        let finish = |session: &Session| reads = session.reads.as_ref().and_then(Reads::to_bytes);
+        let found = self.evaluate_file(source, settings, store, options, collect, finish)?;
+        let targets = chosen(source, found)?;
+        if let (Some(entry), Some(reads)) = (entry, reads) {
+            entry.put(&targets, &reads);
         }
         Ok(targets)
     }
+}
+
+/// What was found for each attribute path, in one list.
+fn chosen(source: &Source, found: Vec<Vec<Target>>) -> Result<Vec<Target>> {
+    // One answer a path; none was given if the answer is for the whole.
+    let selected = source.attributes.iter().cloned().chain(std::iter::once(String::new()));
+    let targets: Vec<Target> = found
+        .into_iter()
+        .zip(selected)
+        .flat_map(|(targets, selected)| {
+            targets.into_iter().map(move |target| Target { selected: selected.clone(), ..target })
+        })
+        .collect();
+    if targets.is_empty() {
+        return Err(Failed::other("the expression holds no derivation: nothing to do"));
+    }
+    Ok(targets)
 }
 
 /// What was found in a flake.

@@ -106,7 +106,7 @@ fn shown(evaluator: &mut Evaluator, value: Value) -> Result<String> {
 fn trace(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value> {
     evaluator.main_only()?;
     let text = shown(evaluator, args[0])?;
-    (evaluator.session.messages)(&format!("trace: {text}"));
+    evaluator.session.say(&format!("trace: {text}"));
     evaluator.force(args[1])
 }
 
@@ -122,7 +122,7 @@ fn warn(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
     let doing = "while evaluating the first argument; the message passed to builtins.warn";
     let text = evaluator.expect_string(args[0], pos, doing)?.bytes();
     let text = String::from_utf8_lossy(text).into_owned();
-    (evaluator.session.messages)(&format!("evaluation warning: {text}"));
+    evaluator.session.say(&format!("evaluation warning: {text}"));
     if evaluator.session.settings.abort_on_warn {
         let message = "aborting to reveal stack trace of warning, as abort-on-warn is set";
         return Err(EvalError::new(ErrorKind::Abort, PosId::NONE, message));

@@ -420,7 +420,7 @@ impl Attributes {
             let hash = Hash::zero(algorithm);
             let message = format!("warning: found empty hash, assuming '{}'", hash.to_sri());
             evaluator.main_only()?;
-            (evaluator.session.messages)(&message);
+            evaluator.session.say(&message);
             hash
         } else {
             Hash::parse(hash, self.output_hash_algorithm)

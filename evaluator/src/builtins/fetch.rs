@@ -59,9 +59,16 @@ fn fetch(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kind) ->
     if let Some(hash) = &request.hash {
         let path = content_path(kind.method, hash, &name, &References::none())
             .map_err(|error| EvalError::eval(pos, error.to_string()))?;
+        // Now or once it is fetched, the result is this path.
+        if let Some(reads) = &session.reads {
+            reads.valid(&path.to_string());
+        }
         if session.store.is_valid(&path) {
             return Ok(store_path_value(evaluator, path));
         }
+    }
+    if request.hash.is_none() {
+        session.unrepeatable();
     }
     let unpack = kind.method == ContentMethod::Nar;
     let fetched =
@@ -121,7 +128,7 @@ fn sha256(evaluator: &Evaluator, given: &str, pos: PosId) -> Result<Hash> {
     if given.is_empty() {
         let zero = Hash::from_bytes(Algorithm::Sha256, &[0; 32])
             .map_err(|error| EvalError::eval(pos, error.to_string()))?;
-        (evaluator.session.messages)(&format!("warning: found empty hash, assuming '{}'", zero.to_sri()));
+        evaluator.session.say(&format!("warning: found empty hash, assuming '{}'", zero.to_sri()));
         return Ok(zero);
     }
     Hash::parse(given, Some(Algorithm::Sha256)).map_err(|error| EvalError::eval(pos, error.to_string()))

@@ -47,6 +47,7 @@ fn fetch_tree(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kin
     };
     let session = evaluator.session.clone();
     let pure = session.settings.pure;
+    session.unrepeatable();
     let inputs = session.inputs();
     let tree =
         inputs.fetch_tree(wanted, kind.name, pure, kind.is_final).map_err(|failure| failure.at(pos))?;
@@ -236,6 +237,7 @@ fn fetch_mercurial(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Res
     }
     let address = if url.contains("://") { url } else { format!("file://{url}") };
     attrs.insert("url".to_owned(), address.into());
+    session.unrepeatable();
     let tree = session
         .inputs()
         .fetch_tree(Wanted::Attrs(attrs), "fetchMercurial", false, false)

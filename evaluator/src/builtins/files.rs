@@ -87,6 +87,9 @@ pub(super) fn realise_context(
     }
     let outputs = session.store.realise(&wanted).map_err(|error| world(pos, error))?;
     for (built, output) in wanted.iter().zip(outputs) {
+        if let Some(reads) = &session.reads {
+            reads.valid(&output.to_string());
+        }
         let Derived::Opaque(derivation) = &*built.derivation else { continue };
         let placeholder = zeval_model::derivation::downstream_placeholder(derivation, &built.output)
             .map_err(|error| world(pos, error))?;
@@ -183,7 +186,7 @@ fn read_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
     }
     evaluator.session.check_access(&path, pos)?;
     let physical = evaluator.session.physical(&path);
-    let text = std::fs::read(&physical).map_err(|error| read_failure(&path, &error, pos))?;
+    let text = evaluator.session.read_file(&physical).map_err(|error| read_failure(&path, &error, pos))?;
     if text.contains(&0) {
         let message =
             format!("the contents of the file '{}' cannot be represented as a Nix string", path.as_bstr());
@@ -256,7 +259,8 @@ fn read_dir(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
     }
     evaluator.session.check_access(&path, pos)?;
     let physical = evaluator.session.physical(&path);
-    let entries = std::fs::read_dir(&physical).map_err(|error| list_failure(&path, &error, pos))?;
+    let entries =
+        evaluator.session.read_folder(&physical).map_err(|error| list_failure(&path, &error, pos))?;
     let mut members = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| list_failure(&path, &error, pos))?;
@@ -488,10 +492,10 @@ fn add_realised(evaluator: &mut Evaluator, wanted: &Addition, pos: PosId) -> Res
     }
     let mut failure = None;
     let added = match wanted.filter {
-        None => session.store.add_source(&source, &mut zeval_model::tree::everything),
+        None => session.add_source(&source, &mut zeval_model::tree::everything),
         Some(filter) => {
             let (root, logical) = (physical.clone(), wanted.path.clone());
-            session.store.add_source(&source, &mut |path, kind| {
+            session.add_source(&source, &mut |path, kind| {
                 let path = logical_below(&root, &logical, path.as_os_str().as_bytes());
                 match is_wanted(evaluator, filter, &path, kind, pos) {
                     Ok(wanted) => Ok(wanted),
@@ -599,7 +603,7 @@ fn hash_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
     let path = realised_path(evaluator, args[1], pos)?;
     evaluator.session.check_access(&path, pos)?;
     let physical = evaluator.session.physical(&path);
-    let text = std::fs::read(&physical).map_err(|error| read_failure(&path, &error, pos))?;
+    let text = evaluator.session.read_file(&physical).map_err(|error| read_failure(&path, &error, pos))?;
     Ok(evaluator.heap.string(Hash::of(algorithm, &text).to_base16().as_bytes()))
 }
 
@@ -609,6 +613,9 @@ fn get_env(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Valu
     let settings = &evaluator.session.settings;
     if settings.pure || settings.restricted {
         return Ok(evaluator.heap.string(b""));
+    }
+    if let Some(reads) = &evaluator.session.reads {
+        reads.variable(name);
     }
     let value = std::env::var_os(std::ffi::OsStr::from_bytes(name)).unwrap_or_default();
     Ok(evaluator.heap.string(value.as_bytes()))

@@ -34,6 +34,7 @@ fn get_flake(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
     let doing = "while evaluating the argument passed to builtins.getFlake";
     let reference = evaluator.expect_plain_string(args[0], pos, doing)?.to_str_lossy();
     let session = evaluator.session.clone();
+    session.unrepeatable();
     let flake = session.inputs().lock_flake(evaluator, &reference, pos)?;
     evaluator.call_flake(&flake)
 }

@@ -289,9 +289,7 @@ fn convert_hash(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result
         b"nix32" => hash.to_nix32(),
         b"base32" => {
             evaluator.main_only()?;
-            (evaluator.session.messages)(
-                "warning: \"base32\" is a deprecated alias for hash format \"nix32\".",
-            );
+            evaluator.session.say("warning: \"base32\" is a deprecated alias for hash format \"nix32\".");
             hash.to_nix32()
         }
         b"base64" => hash.to_base64(),

@@ -275,7 +275,7 @@ impl Evaluator {
         let tell = |evaluator: &Evaluator, verb: &str| {
             let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
             let time = time.map_or(0, |time| time.as_nanos());
-            (evaluator.session.messages)(&format!("function-trace {verb} {place} at {time}"));
+            evaluator.session.say(&format!("function-trace {verb} {place} at {time}"));
         };
         tell(self, "entered");
         let result = self.eval(&mark.body, env);

@@ -1,0 +1,206 @@
+//! Attribute sets, selections from them, and `let`.
+
+use super::*;
+
+impl Lowerer<'_> {
+    pub(super) fn attr_path(
+        &mut self,
+        path: &[AttrName<'_>],
+        position: Position,
+    ) -> Result<&'static [PathStep]> {
+        let mut steps = Vec::with_capacity(path.len());
+        for step in path {
+            steps.push(match step {
+                AttrName::Static { pos, name } => {
+                    PathStep { name: StepName::Static(self.symbol(*name)), pos: self.at(*pos) }
+                }
+                AttrName::Dynamic { expr, .. } => {
+                    let pos = self.place(expr);
+                    PathStep { name: StepName::Dynamic(self.expr(expr, position)?), pos }
+                }
+            });
+        }
+        Ok(self.heap.slice(&steps))
+    }
+
+    pub(super) fn select(
+        &mut self,
+        pos: ast::Pos,
+        subject: &ast::Expr<'_>,
+        path: &[AttrName<'_>],
+        default: Option<&ast::Expr<'_>>,
+        position: Position,
+    ) -> Result<Expr> {
+        let subject = self.expr(subject, position)?;
+        let path = self.attr_path(path, position)?;
+        let pos = self.at(pos);
+        let default = default.map(|default| self.expr(default, position)).transpose()?;
+        if let ([PathStep { name: StepName::Static(name), pos: name_pos }], None) = (path, default) {
+            let select = Select { subject, name: *name, pos, name_pos: *name_pos };
+            return Ok(Expr::Select(self.heap.object(select)));
+        }
+        Ok(Expr::SelectPath(self.heap.object(SelectPath { subject, path, default, pos })))
+    }
+
+    pub(super) fn dynamic_attrs(
+        &mut self,
+        attrs: &[ast::DynamicAttr<'_>],
+        position: Position,
+    ) -> Result<&'static [DynamicAttr]> {
+        let mut dynamic = Vec::with_capacity(attrs.len());
+        for attr in attrs {
+            let name = self.expr(attr.name, position)?;
+            let value = self.expr(attr.value, Delayed)?;
+            dynamic.push(DynamicAttr { name, value, pos: self.at(attr.pos) });
+        }
+        Ok(self.heap.slice_from(dynamic))
+    }
+
+    /// The indices of a set's attributes in the order of their symbols, and its keys.
+    pub(super) fn keys(&mut self, set: &AttrSet<'_>) -> (Vec<usize>, &'static Keys) {
+        let mut order: Vec<usize> = (0..set.attrs.len()).collect();
+        order.sort_unstable_by_key(|&index| self.symbol(set.attrs[index].name));
+        let entries: Vec<(Symbol, PosId)> = order
+            .iter()
+            .map(|&index| (self.symbol(set.attrs[index].name), self.at(set.attrs[index].pos)))
+            .collect();
+        let keys = self.heap.keys(entries.into_iter());
+        (order, keys)
+    }
+
+    /// `{ }`. The sources of `inherit (e)` are shared: unless they are variables, they get slots like those of a `let`.
+    pub(super) fn attrs(&mut self, set: &AttrSet<'_>, position: Position) -> Result<Expr> {
+        let needs_slots = set.inherit_from.iter().any(|from| !matches!(from, ast::Expr::Var { .. }));
+        if !needs_slots {
+            return self.plain_attrs(
+                set,
+                &|lowerer, from| lowerer.expr(set.inherit_from[from], Delayed),
+                position,
+            );
+        }
+        self.open(position, |lowerer, position| {
+            let bindings = lowerer.delayed_all(set.inherit_from)?;
+            let base = lowerer.claim(bindings.len());
+            let body =
+                lowerer.plain_attrs(set, &|_, from| Ok(source_variable(base + from as u32)), position)?;
+            Ok((base, bindings, body))
+        })
+    }
+
+    /// Slots for bindings: in the current frame in strict position, else in a new one.
+    pub(super) fn open(
+        &mut self,
+        position: Position,
+        build: impl FnOnce(&mut Self, Position) -> Result<(u32, &'static [Expr], Expr)>,
+    ) -> Result<Expr> {
+        if position == Strict {
+            let (base, bindings, body) = build(self, Strict)?;
+            return Ok(Expr::Let(self.heap.object(Let { base, bindings, size: 0, body })));
+        }
+        self.frames.push(Frame { next: 0, size: 0 });
+        let built = build(self, Strict);
+        let size = self.frames.pop().map_or(0, |frame| frame.size);
+        let (base, bindings, body) = built?;
+        Ok(Expr::LetEnv(self.heap.object(Let { base, bindings, size, body })))
+    }
+
+    pub(super) fn plain_attrs(
+        &mut self,
+        set: &AttrSet<'_>,
+        source: &dyn Fn(&mut Self, usize) -> Result<Expr>,
+        position: Position,
+    ) -> Result<Expr> {
+        let (order, keys) = self.keys(set);
+        let mut values = vec![Expr::Value(Value::NULL); order.len()];
+        for (place, &index) in order.iter().enumerate() {
+            let attr = &set.attrs[index];
+            let name = self.symbol(attr.name);
+            values[place] = match attr.value {
+                AttrValue::Plain(expr) => self.bound(name, expr)?,
+                AttrValue::Inherit(expr) => self.expr(expr, Delayed)?,
+                AttrValue::InheritFrom { from } => {
+                    let subject = source(self, from as usize)?;
+                    self.inherited(subject, name, attr.pos)
+                }
+            };
+        }
+        let dynamic = self.dynamic_attrs(set.dynamic, position)?;
+        let values = self.heap.slice(&values);
+        let pos = self.at(set.pos);
+        Ok(Expr::Attrs(self.heap.object(AttrsExpr { keys, values, dynamic, pos })))
+    }
+
+    pub(super) fn inherited(&mut self, subject: Expr, name: Symbol, pos: ast::Pos) -> Expr {
+        let pos = self.at(pos);
+        Expr::Select(self.heap.object(Select { subject, name, pos, name_pos: pos }))
+    }
+
+    /// The bindings of a recursive scope: `order` gives the attributes by slot; sources of `inherit (e)` follow.
+    pub(super) fn recursive_bindings(
+        &mut self,
+        set: &AttrSet<'_>,
+        order: &[usize],
+    ) -> Result<(u32, &'static [Expr])> {
+        let base = self.claim(order.len() + set.inherit_from.len());
+        let mut values = vec![Expr::Value(Value::NULL); order.len()];
+        // `inherit x` means the `x` around the scope: resolved before the scope's names are bound.
+        for (place, &index) in order.iter().enumerate() {
+            if let AttrValue::Inherit(expr) = set.attrs[index].value {
+                values[place] = self.expr(expr, Delayed)?;
+            }
+        }
+        self.new_level();
+        for (place, &index) in order.iter().enumerate() {
+            self.bind(set.attrs[index].name, base + place as u32);
+        }
+        let first_source = base + order.len() as u32;
+        for (place, &index) in order.iter().enumerate() {
+            let attr = &set.attrs[index];
+            let name = self.symbol(attr.name);
+            match attr.value {
+                AttrValue::Plain(expr) => values[place] = self.bound(name, expr)?,
+                AttrValue::InheritFrom { from } => {
+                    values[place] = self.inherited(source_variable(first_source + from), name, attr.pos);
+                }
+                AttrValue::Inherit(_) => {}
+            }
+        }
+        // The sources come after the attributes, in the order of their slots.
+        for from in set.inherit_from {
+            values.push(self.expr(from, Delayed)?);
+        }
+        Ok((base, self.heap.slice(&values)))
+    }
+
+    pub(super) fn rec_attrs(&mut self, set: &AttrSet<'_>, position: Position) -> Result<Expr> {
+        self.open(position, |lowerer, position| {
+            let (order, keys) = lowerer.keys(set);
+            let outer = lowerer.bindings.len();
+            let (base, bindings) = lowerer.recursive_bindings(set, &order)?;
+            let dynamic = lowerer.dynamic_attrs(set.dynamic, position)?;
+            lowerer.unbind_to(outer, set.attrs.iter().map(|attr| attr.name));
+            let overrides = keys.find(crate::symbol::known().overrides).map(|index| index as u32);
+            let pos = lowerer.at(set.pos);
+            let slots: Vec<u32> = (base..).take(order.len()).collect();
+            let slots = lowerer.heap.slice(&slots);
+            let body = lowerer.heap.object(RecAttrs { keys, slots, dynamic, overrides, pos });
+            Ok((base, bindings, Expr::RecAttrs(body)))
+        })
+    }
+
+    pub(super) fn let_in(
+        &mut self,
+        set: &AttrSet<'_>,
+        body: &ast::Expr<'_>,
+        position: Position,
+    ) -> Result<Expr> {
+        self.open(position, |lowerer, position| {
+            let order: Vec<usize> = (0..set.attrs.len()).collect();
+            let outer = lowerer.bindings.len();
+            let (base, bindings) = lowerer.recursive_bindings(set, &order)?;
+            let body = lowerer.expr(body, position)?;
+            lowerer.unbind_to(outer, set.attrs.iter().map(|attr| attr.name));
+            Ok((base, bindings, body))
+        })
+    }
+}
