@@ -40,11 +40,8 @@ pub struct Scope<'s> {
 impl Evaluator {
     /// The value of a file; for a folder, of its `default.zx` or `default.nix`. Errors tell that the file was evaluated.
     pub fn import(&mut self, path: &[u8], pos: PosId) -> Result<Value> {
-        self.import_with(path, pos, |error, file| match error.kind {
-            ErrorKind::Syntax => error,
-            _ => {
-                error.trace(PosId::NONE, format!("while evaluating the file '{}':", crate::shown::path(file)))
-            }
+        self.import_with(path, pos, |error, file| {
+            error.trace(PosId::NONE, format!("while evaluating the file '{}':", crate::shown::path(file)))
         })
     }
 
@@ -66,8 +63,9 @@ impl Evaluator {
         if let Some(value) = self.imported(&resolved) {
             return Ok(self.remember_import(path, value));
         }
-        let value = self.evaluate_file(&resolved, Scope::default(), pos);
-        let value = value.map_err(|error| explain(error, &resolved))?;
+        // Nothing is evaluated before all of the file is known to be an expression.
+        let code = self.compile_file(&resolved, Scope::default(), pos)?;
+        let value = self.run(&code, Scope::default()).map_err(|error| explain(error, &resolved))?;
         let value = self.remember_import(&resolved, value);
         Ok(self.remember_import(path, value))
     }
@@ -114,9 +112,14 @@ impl Evaluator {
 
     /// Evaluates a file anew, with further names in scope.
     pub fn evaluate_file(&mut self, path: &[u8], scope: Scope<'_>, pos: PosId) -> Result<Value> {
+        let code = self.compile_file(path, scope, pos)?;
+        self.run(&code, scope)
+    }
+
+    fn compile_file(&mut self, path: &[u8], scope: Scope<'_>, pos: PosId) -> Result<lower::Code> {
         if let Some(file) = embedded::file(path) {
             let origin = Origin::Internal(file.name);
-            return self.evaluate_text(origin, file.text.to_vec(), file.folder().as_bstr(), scope);
+            return self.compile_text(origin, file.text.to_vec(), file.folder().as_bstr(), scope);
         }
         let physical = self.session.physical(path);
         let text = self.session.read_file(&physical).map_err(|error| {
@@ -129,7 +132,7 @@ impl Evaluator {
             self.session.say(&format!("evaluating file '{}'", path.as_bstr()));
         }
         self.stats.files += 1;
-        self.evaluate_text(origin, text, base, scope)
+        self.compile_text(origin, text, base, scope)
     }
 
     /// Evaluates an expression from anywhere; relative paths in it start at `base`.
@@ -140,13 +143,24 @@ impl Evaluator {
         base: &BStr,
         scope: Scope<'_>,
     ) -> Result<Value> {
+        let code = self.compile_text(origin, text, base, scope)?;
+        self.run(&code, scope)
+    }
+
+    fn compile_text(
+        &mut self,
+        origin: Origin,
+        text: Vec<u8>,
+        base: &BStr,
+        scope: Scope<'_>,
+    ) -> Result<lower::Code> {
         let source = Source::register(origin, text).ok_or_else(too_much_text)?;
         let start = std::time::Instant::now();
         let outer = self.profile_load(&source.origin);
         let code = self.compile(&source, base, scope);
         self.profile_end(outer);
         self.stats.load_time += start.elapsed();
-        self.run(&code?, scope)
+        code
     }
 
     /// The value of a file that consists of a set, written out; `None` for any other expression.

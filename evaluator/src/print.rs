@@ -143,8 +143,11 @@ impl Printer {
             self.out.push_str("{ ... }");
             return;
         }
-        // Printing is rare and never on an evaluation's path: a heap of its own for flattening costs nothing.
-        let sorted = attrs.flatten(&mut crate::value::Heap::new()).sorted();
+        let mut sorted = SCRATCH.with_borrow_mut(|heap| attrs.flatten(heap)).sorted();
+        if self.limits.attrs < usize::MAX {
+            // Where not all may be shown, what a set is comes first.
+            sorted.sort_by_key(|(name, _)| !matches!(name.text().as_bytes(), b"type" | b"_type"));
+        }
         self.out.push_str("{ ");
         for (index, (name, slot)) in sorted.iter().enumerate() {
             if self.attrs >= self.limits.attrs {
@@ -164,6 +167,11 @@ impl Printer {
         let plural = if count == 1 { "" } else { "s" };
         let _ = write!(self.out, "«{count} {unit}{plural} elided» ");
     }
+}
+
+thread_local! {
+    /// Where layered sets are flattened to be printed.
+    static SCRATCH: std::cell::RefCell<crate::value::Heap> = const { std::cell::RefCell::new(crate::value::Heap::new()) };
 }
 
 /// A function that has so many arguments already, by its name and place.

@@ -82,6 +82,14 @@ impl<'e> Frames<'e> {
     }
 }
 
+/// A message behind a prefix, as Nix lays it out.
+pub(super) fn aligned(prefix: &str, text: &str) -> String {
+    if text.trim_end().is_empty() {
+        return String::new();
+    }
+    expand_tabs(&indented(prefix, text.trim_end())).trim_end().to_owned()
+}
+
 /// The first line behind the prefix, the others below it; spaces at the end of lines are dropped.
 fn indented(prefix: &str, text: &str) -> String {
     let rest = " ".repeat(prefix.len());

@@ -142,6 +142,9 @@ struct Run {
     roots: usize,
 }
 
+/// What `builtins.warn` says begins so.
+const WARNING: &str = "evaluation warning: ";
+
 impl Run {
     fn all(mut self) -> ExitCode {
         let mut settings = self.common.evaluation();
@@ -150,7 +153,10 @@ impl Run {
         let quiet = self.common.verbosity < WARN;
         let messages = move |message: &str| {
             if !quiet || message.starts_with("trace: ") {
-                eprintln!("{message}");
+                match message.split_once(WARNING) {
+                    Some(("", text)) => eprintln!("{}", super::errors::aligned(WARNING, text)),
+                    _ => eprintln!("{message}"),
+                }
             }
         };
         let session = Session::with_messages(settings, self.store.clone(), Box::new(messages));

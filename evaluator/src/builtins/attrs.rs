@@ -59,7 +59,7 @@ fn get_attr(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
     match Symbol::find(name).and_then(|name| attrs.find(name)) {
         Some(slot) => evaluator.force_slot(slot),
         None => {
-            let message = format!("attribute '{}' missing", String::from_utf8_lossy(name));
+            let message = format!("attribute '{}' missing", crate::print::attr_name(Symbol::intern(name)));
             Err(EvalError::new(ErrorKind::MissingAttribute, pos, message).trace(pos, context))
         }
     }

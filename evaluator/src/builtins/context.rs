@@ -140,12 +140,8 @@ fn append_context(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resu
         let shown = name.text().to_string();
         let key = crate::print::attr_name(name);
         let pos = attrs.position(name).unwrap_or(pos);
-        if !shown.starts_with(zeval_model::STORE_DIR) {
-            let message = format!("context key '{key}' is not a store path");
-            return Err(EvalError::eval(pos, message));
-        }
-        let path =
-            StorePath::from_absolute(&shown).map_err(|error| EvalError::eval(pos, error.to_string()))?;
+        let path = StorePath::from_absolute(&shown)
+            .map_err(|_| EvalError::eval(pos, format!("context key '{key}' is not a store path")))?;
         let doing = "while evaluating the value of a string context";
         let info = evaluator.expect_attrs(slot.get(), pos, doing)?;
         append_mentions(evaluator, &mut elements, (&path, &key), info, pos)?;

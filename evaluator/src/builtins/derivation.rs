@@ -321,7 +321,7 @@ impl Attributes {
             self.output_hash_algorithm =
                 is_known.then(|| super::strings::algorithm(evaluator, text, pos)).transpose()?;
         } else if name == known.output_hash_mode {
-            self.method = Some(method(evaluator, text, pos)?);
+            self.method = Some(method(evaluator, text, &self.name, pos)?);
         }
         Ok(())
     }
@@ -445,11 +445,15 @@ fn require_feature(evaluator: &Evaluator, feature: &str, pos: PosId) -> Result<(
     if evaluator.session.settings.has_feature(feature) { Ok(()) } else { Err(experimental(feature, pos)) }
 }
 
-fn method(evaluator: &Evaluator, text: &[u8], pos: PosId) -> Result<ContentMethod> {
+fn method(evaluator: &Evaluator, text: &[u8], name: &str, pos: PosId) -> Result<ContentMethod> {
     match text {
         b"recursive" | b"nar" => Ok(ContentMethod::Nar),
         b"flat" => Ok(ContentMethod::Flat),
-        b"text" => require_feature(evaluator, "dynamic-derivations", pos).map(|()| ContentMethod::Text),
+        b"text" if !evaluator.session.settings.has_feature("dynamic-derivations") => {
+            let reason = format!(" (text-hashed derivation '{name}', outputHashMode = \"text\")");
+            Err(super::strings::experimental_for("dynamic-derivations", &reason, pos))
+        }
+        b"text" => Ok(ContentMethod::Text),
         b"git" => require_feature(evaluator, "git-hashing", pos).map(|()| ContentMethod::Git),
         other => {
             let shown = String::from_utf8_lossy(other);

@@ -395,7 +395,7 @@ fn path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
         filter: None,
         expected: None,
     };
-    for (name, slot) in attrs.flatten(&mut evaluator.heap).sorted() {
+    for (name, slot) in attrs.flatten(&mut evaluator.heap).iter() {
         let pos = attrs.position(name).unwrap_or(pos);
         let value = slot.get();
         match name.text().as_bytes() {

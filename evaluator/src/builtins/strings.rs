@@ -162,9 +162,9 @@ fn regex_failure(error: RegexError, pos: PosId) -> Failure {
 fn match_(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let doing = "while evaluating the first argument passed to builtins.match";
     let pattern = evaluator.expect_plain_string(args[0], pos, doing)?;
+    let regex = Regex::cached(pattern).map_err(|error| regex_failure(error, pos))?;
     let doing = "while evaluating the second argument passed to builtins.match";
     let text = evaluator.expect_string(args[1], pos, doing)?.bytes();
-    let regex = Regex::cached(pattern).map_err(|error| regex_failure(error, pos))?;
     match regex.full_match(text) {
         None => Ok(Value::NULL),
         Some(groups) => {
@@ -180,10 +180,10 @@ fn match_(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value
 fn split(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let doing = "while evaluating the first argument passed to builtins.split";
     let pattern = evaluator.expect_plain_string(args[0], pos, doing)?;
+    let regex = Regex::cached(pattern).map_err(|error| regex_failure(error, pos))?;
     let doing = "while evaluating the second argument passed to builtins.split";
     let string = evaluator.expect_string(args[1], pos, doing)?;
     let text = string.bytes();
-    let regex = Regex::cached(pattern).map_err(|error| regex_failure(error, pos))?;
     let mut pieces = Vec::new();
     let mut end = 0;
     for found in regex.matches(text) {
@@ -246,8 +246,13 @@ pub(super) fn algorithm(evaluator: &Evaluator, name: &[u8], pos: PosId) -> Resul
 
 /// The error for something that an experimental feature has to be turned on for.
 pub(super) fn experimental(feature: &str, pos: PosId) -> Failure {
+    experimental_for(feature, "", pos)
+}
+
+/// The same, with what it is needed for in parentheses.
+pub(super) fn experimental_for(feature: &str, reason: &str, pos: PosId) -> Failure {
     let message = format!(
-        "experimental Nix feature '{feature}' is disabled; add '--extra-experimental-features {feature}' to enable it"
+        "experimental Nix feature '{feature}' is disabled{reason}; add '--extra-experimental-features {feature}' to enable it"
     );
     EvalError::eval(pos, message)
 }

@@ -106,7 +106,7 @@ impl Evaluator {
         let message = format!(
             "the string '{}' is not allowed to refer to a store path (such as '{}')",
             String::from_utf8_lossy(string.bytes()),
-            crate::value::context::encode(first)
+            crate::value::context::shown(first)
         );
         Err(EvalError::eval(PosId::NONE, message).trace(pos, context))
     }

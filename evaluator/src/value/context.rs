@@ -128,6 +128,22 @@ pub fn encode(element: &ContextElement) -> String {
     }
 }
 
+/// An element as errors tell of it: `/nix/store/...`, `/nix/store/... (deep)`, `/nix/store/...^out`.
+pub fn shown(element: &ContextElement) -> String {
+    match element {
+        ContextElement::Opaque(path) => path.to_string(),
+        ContextElement::DrvDeep(path) => format!("{path} (deep)"),
+        ContextElement::Built(built) => shown_built(built),
+    }
+}
+
+fn shown_built(built: &Built) -> String {
+    match &*built.derivation {
+        Derived::Opaque(path) => format!("{path}^{}", built.output),
+        Derived::Built(outer) => format!("{}^{}", shown_built(outer), built.output),
+    }
+}
+
 /// An element as [`encode`] writes it, but for the store's folder.
 pub fn encode_base_name(element: &ContextElement) -> String {
     encode(element).replace(&format!("{}/", zeval_model::STORE_DIR), "")

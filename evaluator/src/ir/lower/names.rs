@@ -82,6 +82,7 @@ impl Lowerer<'_> {
                 View::Null | View::Bool(_) => {}
                 // Cannot be told from a literal.
                 View::Int(_) => self.cacheable = false,
+                View::List(list) if list.is_empty() => self.cacheable = false,
                 _ => {
                     self.origins.insert(value.address(), Origin::Global(symbol));
                 }
