@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use zeval_builder::build::{BuildError, Check};
 use zeval_builder::cancel::Cancellation;
-use zeval_builder::events::{Event, Observer, Silent};
+use zeval_builder::events::{Event, Observer, Outcome, Silent};
 use zeval_builder::sandbox::End;
 use zeval_builder::schedule::{Builder, DrvOutput, RealiseError};
 use zeval_builder::store::Unfit;
@@ -33,6 +35,8 @@ pub const CASES: &[(&str, fn())] = &[
     ("cancelling_ends_everything", cancelling_ends_everything),
     ("keep_going_does_what_it_can", keep_going_does_what_it_can),
     ("the_build_folder_is_kept", the_build_folder_is_kept),
+    ("the_build_folder_is_kept_of_what_is_refused", the_build_folder_is_kept_of_what_is_refused),
+    ("a_failure_is_told_before_the_folders_are_removed", a_failure_is_told_before_the_folders_are_removed),
     ("check_finds_no_difference", check_finds_no_difference),
     ("check_finds_a_difference_and_keeps_it", check_finds_a_difference_and_keeps_it),
     ("outputs_in_a_circle", outputs_in_a_circle),
@@ -212,9 +216,49 @@ fn keep_going_does_what_it_can() {
 }
 
 fn the_build_folder_is_kept() {
+    assert_kept(input_addressed("x", &["write trace found", "exit 1"]));
+}
+
+fn the_build_folder_is_kept_of_what_is_refused() {
+    let drv = input_addressed("x", &["write trace found", "write $out $out"]);
+    assert_kept(with_variable(drv, "allowedReferences", ""));
+}
+
+/// Looks, when it is told of a failure, whether there is a file of that name in the folder still.
+struct LooksForFile {
+    folder: PathBuf,
+    name: &'static str,
+    found: AtomicBool,
+}
+
+impl Observer for LooksForFile {
+    fn event(&self, event: Event) {
+        if let Event::Finished { outcome: Outcome::Failed, .. } = event {
+            self.found.store(holds(&self.folder, self.name), Ordering::Relaxed);
+        }
+    }
+}
+
+fn holds(folder: &Path, name: &str) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| entry.file_name() == name || holds(&entry.path(), name))
+}
+
+fn a_failure_is_told_before_the_folders_are_removed() {
+    let shop = Workshop::new();
+    let drv = shop.add(input_addressed("x", &["write trace found", "exit 1"]));
+    let (folder, name) = (shop.dir.path().join("tmp"), "trace");
+    let observer = LooksForFile { folder: folder.clone(), name, found: AtomicBool::new(false) };
+    shop.build_all(&[DrvOutput { drv, output: "out".to_owned() }], &observer).unwrap_err();
+    assert!(observer.found.into_inner(), "removed before it was told");
+    assert!(!holds(&folder, name), "left behind");
+}
+
+/// A build that fails with `keep_failed` leaves its file `trace` where it says.
+fn assert_kept(drv: Derivation) {
     let mut shop = Workshop::new();
     shop.options.keep_failed = true;
-    let drv = shop.add(input_addressed("x", &["write trace found", "exit 1"]));
+    let drv = shop.add(drv);
     let recorder = Arc::new(Recorder::default());
     let wanted = [DrvOutput { drv, output: "out".to_owned() }];
     shop.build_all(&wanted, recorder.as_ref()).unwrap_err();
