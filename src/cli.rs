@@ -11,7 +11,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use doc::Doc;
-pub use flake::{Flake, FlakeArgument, FlakeCommand, FlakeFlags, Run, Shell};
+pub use flake::{Develop, Flake, FlakeArgument, FlakeCommand, FlakeFlags, Run, Shell};
 pub use test::Test;
 
 /// Evaluates the Nix language and builds what it describes: without root, without a daemon, from one binary.
@@ -89,6 +89,8 @@ pub enum Command {
     Run(Run),
     /// Run a shell that has programs of flakes
     Shell(Shell),
+    /// Run a shell that has the environment in which a derivation is built
+    Develop(Develop),
     /// Serve the store as a binary cache, over HTTP
     Serve(copy::Serve),
     /// Look at the store and change it

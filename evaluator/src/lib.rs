@@ -11,6 +11,7 @@ pub mod doc;
 pub mod embedded;
 pub mod eval;
 pub mod flake;
+pub mod in_place;
 pub mod inputs;
 pub mod ir;
 pub mod lint;

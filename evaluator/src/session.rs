@@ -139,6 +139,7 @@ pub struct Session {
     hashes: RwLock<FxHashMap<StorePath, HashModulo>>,
     applications: [OnceLock<&'static Expr>; 4],
     inputs: OnceLock<Arc<dyn Inputs>>,
+    pub(crate) in_place: crate::in_place::Sources,
 }
 
 impl Session {
@@ -168,6 +169,7 @@ impl Session {
             hashes: RwLock::default(),
             applications: [const { OnceLock::new() }; 4],
             inputs: OnceLock::new(),
+            in_place: Default::default(),
         });
         // Values live as long as the process, and so does what they were made with: taking it all apart at the end
         // costs more than a small evaluation.
@@ -211,6 +213,9 @@ impl Session {
 
     /// Where a file is, given its logical path.
     pub fn physical(&self, path: &[u8]) -> PathBuf {
+        if let Some(file) = self.in_place(path).and_then(|(source, below)| source.file(below)) {
+            return file;
+        }
         let path = Path::new(std::ffi::OsStr::from_bytes(path)).to_owned();
         if path.starts_with(zeval_model::STORE_DIR) {
             self.rely_on(&path);
@@ -307,8 +312,7 @@ impl Session {
                 format!("file names are not allowed to end in '.drv' ({shown})"),
             ));
         }
-        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        let name = String::from_utf8_lossy(name).into_owned();
+        let name = String::from_utf8_lossy(&self.file_name(path, pos)?).into_owned();
         self.check_access(path, pos)?;
         let physical = self.physical(path);
         if physical.symlink_metadata().is_err() {
@@ -321,7 +325,7 @@ impl Session {
             algorithm: Algorithm::Sha256,
         };
         let added = self
-            .add_source(&source, &mut zeval_model::tree::everything)
+            .add_path(path, &source, &mut zeval_model::tree::everything)
             .map_err(|error| EvalError::new(ErrorKind::World, pos, error.to_string()))?;
         lock(&self.copied).insert(path.to_vec(), added.clone());
         Ok(added)

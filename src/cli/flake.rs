@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{BuildFlags, Language};
+use super::{BuildFlags, Language, Source};
 
 /// How the inputs of a flake are found.
 #[derive(Args, Clone, Default)]
@@ -82,6 +82,24 @@ pub struct Shell {
     pub flags: FlakeFlags,
     #[command(flatten)]
     pub language: Language,
+    #[command(flatten)]
+    pub options: BuildFlags,
+}
+
+/// `zeval develop`
+#[derive(Args)]
+pub struct Develop {
+    #[command(flatten)]
+    pub source: Source,
+    /// Run this command instead of a shell
+    #[arg(long, short, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// Run this phase of the build, such as unpack, configure, build, check or install
+    #[arg(long, value_name = "NAME", conflicts_with = "command")]
+    pub phase: Option<String>,
+    /// Unset the variables of the machine, but for a few that programs cannot do without
+    #[arg(long, short)]
+    pub ignore_env: bool,
     #[command(flatten)]
     pub options: BuildFlags,
 }

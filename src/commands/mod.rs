@@ -2,6 +2,7 @@
 
 mod build;
 mod copy;
+mod develop;
 mod doc;
 mod eval;
 mod flake;
@@ -80,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Repl(arguments) => crate::repl::run(&context, &arguments),
         Command::Run(arguments) => run::run(&context, &arguments),
         Command::Shell(arguments) => run::shell(&context, &arguments),
+        Command::Develop(arguments) => develop::run(&context, &arguments),
         Command::Serve(arguments) => copy::serve(&context, &arguments),
         Command::Store(arguments) => store::run(&context, &arguments),
         Command::Test(arguments) => test::run(&context, &arguments),

@@ -89,7 +89,7 @@ pub fn shell(context: &Context, arguments: &Shell) -> Result<()> {
     enter(&store, command.0, command.1, variables)
 }
 
-fn with_found<T: Send>(
+pub(super) fn with_found<T: Send>(
     context: &Context,
     language: &Language,
     flags: &FlakeFlags,
@@ -99,7 +99,7 @@ fn with_found<T: Send>(
     context.with_flakes(language, flags, &build_options(options, &language.option)?, |_| (), work)
 }
 
-fn find(
+pub(super) fn find(
     evaluator: &mut Evaluator,
     flakes: &Flakes,
     text: &str,

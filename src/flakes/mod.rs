@@ -207,6 +207,7 @@ impl Flakes {
             use_registries: !flags.no_use_registries,
             reference_lock_file: flags.reference_lock_file.clone(),
             output_lock_file: flags.output_lock_file.clone(),
+            in_place: true,
             overrides,
             ..LockOptions::default()
         })
@@ -215,6 +216,11 @@ impl Flakes {
     /// Locks a flake as the flags say.
     pub fn lock(&self, evaluator: &mut Evaluator, reference: &FlakeRef) -> Result<Locked> {
         self.lock_with(evaluator, reference, &self.options()?)
+    }
+
+    /// The same, the flake itself being put into the store: for commands that tell its store path or hash.
+    pub fn lock_copied(&self, evaluator: &mut Evaluator, reference: &FlakeRef) -> Result<Locked> {
+        self.lock_with(evaluator, reference, &LockOptions { in_place: false, ..self.options()? })
     }
 
     /// Locks a flake, and asks about the settings that it would like to have.

@@ -36,6 +36,11 @@ impl Search {
         }
     }
 
+    /// What is to be worked on: an environment that is made for that, or that of a package.
+    pub fn environments(system: &str) -> Search {
+        Search::first(system, "devShells", "devShell")
+    }
+
     /// Templates, which are for every system.
     pub fn templates() -> Search {
         Search {

@@ -1,6 +1,6 @@
 //! Flakes: locking, with the evaluator reading what they say.
 
-use std::{collections::BTreeMap, os::unix::ffi::OsStrExt, path::Path};
+use std::{collections::BTreeMap, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
 
 use super::{EvaluationInputs, failure, tree};
 use zeval_evaluator::{
@@ -31,7 +31,7 @@ fn evaluator_failure(error: FlakeFailure, pos: PosId) -> Failure {
 /// Reads flakes by evaluating them.
 struct Reader<'a> {
     evaluator: &'a mut Evaluator,
-    fetcher: &'a Fetcher,
+    fetcher: &'a Arc<Fetcher>,
 }
 
 impl FlakeReader for Reader<'_> {
@@ -44,9 +44,8 @@ impl FlakeReader for Reader<'_> {
         shown: &str,
     ) -> Result<FlakeDescription, FlakeFailure> {
         let language = |error: Failure| LockError::Language(error, Vec::new());
-        let store = self.fetcher.store.layout().store();
-        let below = folder.strip_prefix(zeval_model::STORE_DIR).unwrap_or(folder);
-        let has = |file: &&str| store.join(below).join(file).exists();
+        super::in_place::register(&self.evaluator.session, self.fetcher, folder);
+        let has = |file: &&str| self.fetcher.physical(&folder.join(file)).exists();
         let name = FLAKE_FILES.into_iter().find(has).unwrap_or("flake.nix");
         let file = folder.join(name);
         let said = self.evaluator.read_flake(file.as_os_str().as_bytes(), folder.as_os_str().as_bytes());

@@ -1,6 +1,7 @@
 //! Inputs for an evaluation: the crate of inputs, as the evaluator sees it.
 
 mod flake;
+mod in_place;
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +32,7 @@ pub struct EvaluationInputs {
     open: Open,
     observer: Arc<dyn Observer>,
     cancellation: Cancellation,
-    fetcher: OnceLock<Result<Fetcher, String>>,
+    fetcher: OnceLock<Result<Arc<Fetcher>, String>>,
 }
 
 /// What the settings of inputs are for this user, with some experimental features on.
@@ -92,11 +93,12 @@ impl EvaluationInputs {
     }
 
     /// What fetches, with the store opened.
-    pub fn fetcher(&self) -> Result<&Fetcher, InputError> {
+    pub fn fetcher(&self) -> Result<&Arc<Fetcher>, InputError> {
         let opened = self.fetcher.get_or_init(|| {
             let store = (self.open)()?;
             let (observer, cancellation) = (self.observer.clone(), self.cancellation.clone());
-            Ok(Fetcher::new(self.settings.clone(), store, observer, cancellation))
+            let fetcher = Fetcher::new(self.settings.clone(), store, observer, cancellation);
+            Ok(Arc::new(fetcher))
         });
         opened.as_ref().map_err(|error| InputError::new(error.clone()))
     }

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod checks;
+mod development;
 mod environment;
 mod error;
 mod hook;
@@ -33,6 +34,7 @@ use outputs::{Made, Raw};
 pub use process::Folders;
 use process::{Finished, Run};
 
+pub use development::{Development, Places, development};
 pub use error::{BuildError, Malformed};
 pub use options::{BuildOptions, Check, native_systems};
 

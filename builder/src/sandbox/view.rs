@@ -38,10 +38,17 @@ pub struct View {
 impl View {
     /// Becomes the program. Returns only if that fails.
     pub fn enter(&self) -> io::Error {
-        match serde_json::to_string(self) {
-            Ok(text) => Command::new("/proc/self/exe").arg(VIEW_ENTRY).arg(text).exec(),
-            Err(error) => error.into(),
+        match self.command() {
+            Ok(mut command) => command.exec(),
+            Err(error) => error,
         }
+    }
+
+    /// What runs the program.
+    pub fn command(&self) -> io::Result<Command> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(VIEW_ENTRY).arg(serde_json::to_string(self)?);
+        Ok(command)
     }
 }
 

@@ -24,7 +24,52 @@ pub(super) const BUILTINS: &[Builtin] = &[
         fetch_tree(evaluator, args[0], pos, &FETCH_FINAL_TREE)
     }),
     Builtin::new("fetchMercurial", 1, 1, fetch_mercurial),
+    Builtin::new("inPlaceFact", 2, 2, in_place_fact),
 ];
+
+/// What is only known of a source that is read where it is once somebody asks.
+#[derive(Clone, Copy)]
+pub(crate) enum Fact {
+    /// A path in it as text, without context.
+    Text,
+    /// Its store path.
+    StorePath,
+    NarHash,
+    LastModified,
+    LastModifiedDate,
+}
+
+const FACTS: [Fact; 5] =
+    [Fact::Text, Fact::StorePath, Fact::NarHash, Fact::LastModified, Fact::LastModifiedDate];
+
+impl Evaluator {
+    /// A fact about the source that a path is in, found out when it is needed.
+    pub(crate) fn delayed_in_place(&mut self, fact: Fact, path: &[u8]) -> Value {
+        let arguments = [self.heap.int(fact as i64), self.heap.path(path)];
+        self.delay_apply_all(super::internal_builtin("inPlaceFact"), &arguments)
+    }
+}
+
+fn in_place_fact(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
+    let (View::Int(fact), View::Path(path)) = (args[0].view(), args[1].view()) else { return Ok(Value::NULL) };
+    let session = evaluator.session.clone();
+    let (Some(fact), Some((source, _))) = (FACTS.get(fact as usize), session.in_place(path)) else {
+        return Ok(Value::NULL);
+    };
+    let stored = source.stored().map_err(|failure| failure.at(pos))?;
+    Ok(match fact {
+        Fact::Text => {
+            let text = session.observed(path, pos)?;
+            evaluator.heap.string(&text)
+        }
+        Fact::StorePath => store_path_value(evaluator, stored.store_path),
+        Fact::NarHash => evaluator.heap.string(stored.nar_hash.as_bytes()),
+        Fact::LastModified => evaluator.heap.int(stored.last_modified as i64),
+        Fact::LastModifiedDate => {
+            evaluator.heap.string(zeval_model::time::compact(stored.last_modified).as_bytes())
+        }
+    })
+}
 
 /// What the builtins of this file differ in.
 struct Kind {
@@ -164,8 +209,15 @@ pub(crate) fn tree_value(
     const ZERO: &str = "0000000000000000000000000000000000000000";
     let mut entries: Vec<(Symbol, Value)> = Vec::new();
     let mut add = |name: &str, value: Value| entries.push((Symbol::intern(name.as_bytes()), value));
-    add("outPath", store_path_value(evaluator, tree.store_path.clone()));
-    if let Some(hash) = &tree.nar_hash {
+    let root = tree.store_path.to_string();
+    let is_in_place = evaluator.session.in_place(root.as_bytes()).is_some();
+    if is_in_place {
+        add("outPath", evaluator.delayed_in_place(Fact::StorePath, root.as_bytes()));
+        add("narHash", evaluator.delayed_in_place(Fact::NarHash, root.as_bytes()));
+    } else {
+        add("outPath", store_path_value(evaluator, tree.store_path.clone()));
+    }
+    if let Some(hash) = tree.nar_hash.as_ref().filter(|_| !is_in_place) {
         add("narHash", evaluator.heap.string(hash.as_bytes()));
     }
     if let Some(submodules) = tree.submodules {
@@ -189,6 +241,9 @@ pub(crate) fn tree_value(
     if let Some(time) = tree.last_modified {
         add("lastModified", evaluator.heap.int(time as i64));
         add("lastModifiedDate", evaluator.heap.string(zeval_model::time::compact(time).as_bytes()));
+    } else if is_in_place {
+        add("lastModified", evaluator.delayed_in_place(Fact::LastModified, root.as_bytes()));
+        add("lastModifiedDate", evaluator.delayed_in_place(Fact::LastModifiedDate, root.as_bytes()));
     }
     evaluator.attrs_from(&mut entries)
 }

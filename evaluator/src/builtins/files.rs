@@ -215,14 +215,14 @@ fn read_failure(path: &[u8], error: &std::io::Error, pos: PosId) -> Failure {
     if error.kind() == std::io::ErrorKind::IsADirectory {
         return world(pos, "read of 4096 bytes: Is a directory");
     }
-    world(pos, format!("reading from file '{}': {}", path.as_bstr(), system_reason(error)))
+    world(pos, format!("reading from file '{}': {}", crate::shown::path(path), system_reason(error)))
 }
 
 fn list_failure(path: &[u8], error: &std::io::Error, pos: PosId) -> Failure {
     if error.kind() == std::io::ErrorKind::NotFound {
         return crate::session::missing(path, pos);
     }
-    let shown = String::from_utf8_lossy(path);
+    let shown = crate::shown::path(path);
     world(pos, format!("cannot read directory {shown:?}: {}", system_reason(error)))
 }
 
@@ -261,9 +261,13 @@ fn read_dir(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
     let physical = evaluator.session.physical(&path);
     let entries =
         evaluator.session.read_folder(&physical).map_err(|error| list_failure(&path, &error, pos))?;
+    let source = evaluator.session.in_place(&path);
     let mut members = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| list_failure(&path, &error, pos))?;
+        if source.as_ref().is_some_and(|(source, below)| !source.has(&below.join(entry.file_name()))) {
+            continue;
+        }
         let kind = entry.file_type().map_err(|error| list_failure(&path, &error, pos))?;
         let name = Symbol::intern(entry.file_name().as_bytes());
         members.push((name, Symbol::intern(type_name(kind).as_bytes()).value()));
@@ -338,6 +342,10 @@ fn find_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
 fn base_name_of(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let doing = "while evaluating the first argument passed to builtins.baseNameOf";
     let mut context = None;
+    if let crate::value::View::Path(path) = evaluator.force_at(args[0], pos)?.view() {
+        let name = evaluator.session.file_name(path, pos)?;
+        return Ok(evaluator.heap.string(&name));
+    }
     let text = evaluator.coerce(
         args[0],
         Coercion { canonical: false, ..Coercion::APPENDED },
@@ -371,7 +379,9 @@ fn to_path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Valu
     let doing = "while evaluating the first argument passed to builtins.toPath";
     let mut context = None;
     let path = evaluator.coerce_to_path(args[0], &mut context, pos, doing)?;
-    Ok(evaluator.heap.string_of(path, context))
+    let text = evaluator.session.observed(path, pos)?;
+    let text = evaluator.heap.bytes(&text);
+    Ok(evaluator.heap.string_of(text, context))
 }
 
 /// What `builtins.path` and `filterSource` were asked for.
@@ -437,7 +447,7 @@ fn path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
         ));
     }
     if wanted.name.is_empty() {
-        wanted.name = file_name(&wanted.path);
+        wanted.name = file_name(evaluator, &wanted.path, pos)?;
     }
     add(evaluator, wanted, pos)
 }
@@ -448,15 +458,14 @@ fn filter_source(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resul
     let path = evaluator.coerce_to_path(args[1], &mut context, pos, doing)?.to_vec();
     let doing = "while evaluating the first argument passed to builtins.filterSource";
     let filter = evaluator.expect_function(args[0], pos, doing)?;
-    let name = file_name(&path);
+    let name = file_name(evaluator, &path, pos)?;
     let wanted =
         Addition { path, context, name, method: ContentMethod::Nar, filter: Some(filter), expected: None };
     add(evaluator, wanted, pos)
 }
 
-fn file_name(path: &[u8]) -> String {
-    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    String::from_utf8_lossy(name).into_owned()
+fn file_name(evaluator: &Evaluator, path: &[u8], pos: PosId) -> Result<String> {
+    Ok(String::from_utf8_lossy(&evaluator.session.file_name(path, pos)?).into_owned())
 }
 
 fn add(evaluator: &mut Evaluator, mut wanted: Addition, pos: PosId) -> Result<Value> {
@@ -492,10 +501,10 @@ fn add_realised(evaluator: &mut Evaluator, wanted: &Addition, pos: PosId) -> Res
     }
     let mut failure = None;
     let added = match wanted.filter {
-        None => session.add_source(&source, &mut zeval_model::tree::everything),
+        None => session.add_path(&wanted.path, &source, &mut zeval_model::tree::everything),
         Some(filter) => {
-            let (root, logical) = (physical.clone(), wanted.path.clone());
-            session.add_source(&source, &mut |path, kind| {
+            let (root, logical) = (physical.clone(), session.observed(&wanted.path, pos)?);
+            session.add_path(&wanted.path, &source, &mut |path, kind| {
                 let path = logical_below(&root, &logical, path.as_os_str().as_bytes());
                 match is_wanted(evaluator, filter, &path, kind, pos) {
                     Ok(wanted) => Ok(wanted),
@@ -585,7 +594,7 @@ fn store_path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<V
     let doing = "while evaluating the first argument passed to 'builtins.storePath'";
     let mut context = None;
     let path = evaluator.coerce_to_path(args[0], &mut context, pos, doing)?;
-    let text = String::from_utf8_lossy(path).into_owned();
+    let text = String::from_utf8_lossy(&evaluator.session.observed(path, pos)?).into_owned();
     let (store_path, _) = StorePath::split_absolute(&text)
         .map_err(|_| EvalError::eval(pos, format!("path '{text}' is not in the Nix store")))?;
     if !evaluator.session.store.is_valid(&store_path) {

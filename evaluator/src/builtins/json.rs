@@ -65,7 +65,7 @@ fn write_value(
             *context = Context::union(&mut evaluator.heap, *context, string.context);
             json_string(out, string.bytes())?;
         }
-        View::Path(path) if !form.copy => json_string(out, path)?,
+        View::Path(path) if !form.copy => json_string(out, &evaluator.session.observed(path, PosId::NONE)?)?,
         View::Path(path) => {
             let text = evaluator.copy_to_store(path, context)?;
             json_string(out, text)?;

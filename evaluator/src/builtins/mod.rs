@@ -21,6 +21,7 @@ mod types;
 mod xml;
 
 pub(crate) use derivation::INTERNAL_NAME as DERIVATION_FILE;
+pub(crate) use fetch_tree::Fact;
 use rustc_hash::FxHashMap;
 
 pub(crate) use fetch_tree::tree_value;
@@ -195,7 +196,7 @@ impl Globals {
 fn is_enabled(builtin: &Builtin, settings: &Settings) -> bool {
     match builtin.name {
         "outputOf" => settings.has_feature("dynamic-derivations"),
-        "fetchFinalTree" => false,
+        "fetchFinalTree" | "inPlaceFact" => false,
         "fetchTree" => settings.has_feature("fetch-tree") || settings.has_feature("flakes"),
         _ => true,
     }

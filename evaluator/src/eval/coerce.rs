@@ -1,5 +1,7 @@
 //! Values as strings and as paths.
 
+use std::borrow::Cow;
+
 use bstr::ByteSlice;
 
 use super::{
@@ -61,7 +63,7 @@ impl Evaluator {
                 self.check_stack(pos)?;
                 self.copy_to_store(path, context)
             }
-            View::Path(path) => Ok(path),
+            View::Path(path) => self.path_text(path, pos),
             View::Attrs(attrs) => {
                 self.check_stack(pos)?;
                 self.coerce_attrs(value, attrs, coercion, context, pos, doing)
@@ -77,6 +79,14 @@ impl Evaluator {
                 self.coerce_list(list, coercion, context, pos, doing)
             }
             _ => Err(self.not_a_string(value, pos, doing)),
+        }
+    }
+
+    /// The text of a path.
+    fn path_text(&mut self, path: &'static [u8], pos: PosId) -> Result<&'static [u8]> {
+        match self.session.observed(path, pos)? {
+            Cow::Borrowed(_) => Ok(path),
+            Cow::Owned(text) => Ok(self.heap.bytes(&text)),
         }
     }
 

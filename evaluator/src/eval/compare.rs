@@ -39,7 +39,7 @@ impl Evaluator {
             (View::Float(a), View::Int(b)) => Ok(a == b as f64),
             (View::Float(a), View::Float(b)) => Ok(a == b),
             (View::String(a), View::String(b)) => Ok(a.bytes() == b.bytes()),
-            (View::Path(a), View::Path(b)) => Ok(a == b),
+            (View::Path(a), View::Path(b)) => Ok(a == b || self.observed_pair(a, b, pos)?.is_eq()),
             (View::List(a), View::List(b)) => {
                 if a.len() != b.len() {
                     return Ok(false);
@@ -100,7 +100,7 @@ impl Evaluator {
             (View::Float(a), View::Int(b)) => Ok(a < b as f64),
             (View::Float(a), View::Float(b)) => Ok(a < b),
             (View::String(a), View::String(b)) => Ok(a.bytes() < b.bytes()),
-            (View::Path(a), View::Path(b)) => Ok(a < b),
+            (View::Path(a), View::Path(b)) => Ok(self.observed_pair(a, b, pos)?.is_lt()),
             (View::List(a), View::List(b)) => {
                 for (a, b) in a.iter().zip(b.iter()) {
                     if !self.equal(a, b, pos, context)? {
@@ -129,5 +129,14 @@ impl Evaluator {
             format!("cannot compare {} with {}; values are {a} and {b}", show_type(left), show_type(right))
         };
         EvalError::new(ErrorKind::Type, PosId::NONE, message)
+    }
+
+    /// The order of two paths.
+    pub(super) fn observed_pair(&self, a: &[u8], b: &[u8], pos: PosId) -> Result<std::cmp::Ordering> {
+        let session = &self.session;
+        match (session.in_place(a), session.in_place(b)) {
+            (Some((source, _)), Some((other, _))) if std::sync::Arc::ptr_eq(&source, &other) => Ok(a.cmp(b)),
+            _ => Ok(session.observed(a, pos)?.cmp(&session.observed(b, pos)?)),
+        }
     }
 }

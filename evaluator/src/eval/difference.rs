@@ -51,7 +51,7 @@ impl Evaluator {
             (View::Bool(_), View::Bool(_)) => Err(self.not_equal("boolean", left, right)),
             (View::String(a), View::String(b)) if a.bytes() == b.bytes() => Ok(()),
             (View::String(_), View::String(_)) => Err(self.not_equal("string", left, right)),
-            (View::Path(a), View::Path(b)) if a == b => Ok(()),
+            (View::Path(a), View::Path(b)) if a == b || self.observed_pair(a, b, pos)?.is_eq() => Ok(()),
             (View::Path(_), View::Path(_)) => Err(self.not_equal("path", left, right)),
             (View::Null, View::Null) => Ok(()),
             (View::List(a), View::List(b)) => self.lists_differ((left, a), (right, b), pos),

@@ -527,7 +527,11 @@ impl Evaluator {
         let file = match &place.source.origin {
             crate::position::Origin::File(path) => {
                 use std::os::unix::ffi::OsStrExt;
-                self.heap.string(path.as_os_str().as_bytes())
+                let path = path.as_os_str().as_bytes();
+                match self.session.in_place(path) {
+                    Some(_) => self.delayed_in_place(crate::builtins::Fact::Text, path),
+                    None => self.heap.string(path),
+                }
             }
             crate::position::Origin::String => self.heap.string("«string»".as_bytes()),
             crate::position::Origin::Stdin => self.heap.string("«stdin»".as_bytes()),

@@ -103,7 +103,10 @@ impl Evaluator {
     ) -> Result<Value> {
         let mut context = None;
         let coercion = Coercion::APPENDED;
-        let a = self.coerce(left, coercion.canonical(false), &mut context, op.left_pos, SEGMENT)?;
+        let a = match left.view() {
+            View::Path(path) => path,
+            _ => self.coerce(left, coercion.canonical(false), &mut context, op.left_pos, SEGMENT)?,
+        };
         let right = self.eval(&op.right, env)?;
         let b = self.coerce(right, coercion, &mut context, op.right_pos, SEGMENT)?;
         if let View::Path(_) = left.view() {

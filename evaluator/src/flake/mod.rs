@@ -24,7 +24,12 @@ impl Evaluator {
         for source in &flake.sources {
             let info = tree_value(self, &source.tree, false, source.is_changed);
             let folder = self.heap.string(source.folder.as_bytes());
-            let mut entries = [(Symbol::intern(b"sourceInfo"), info), (Symbol::intern(b"dir"), folder)];
+            let root = self.heap.path(source.tree.store_path.to_string().as_bytes());
+            let mut entries = [
+                (Symbol::intern(b"sourceInfo"), info),
+                (Symbol::intern(b"dir"), folder),
+                (Symbol::intern(b"root"), root),
+            ];
             sources.push((Symbol::intern(source.node.as_bytes()), self.attrs_from(&mut entries)));
         }
         let sources = self.attrs_from(&mut sources);

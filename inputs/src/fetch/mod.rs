@@ -4,6 +4,7 @@ mod archive;
 mod cache;
 pub mod forge;
 pub mod git;
+mod in_place;
 mod mercurial;
 mod path;
 
@@ -26,6 +27,7 @@ use crate::{
 use cache::Cache;
 
 pub use archive::nar_or_file_hash;
+pub use in_place::InPlace;
 
 /// Fetches inputs, each once.
 pub struct Fetcher {
@@ -39,6 +41,8 @@ pub struct Fetcher {
     seen: Mutex<BTreeMap<Attrs, Tree>>,
     /// Work trees as they were when they were first looked at: a run sees one state of each, as with Nix.
     work_trees: Mutex<BTreeMap<PathBuf, Arc<git::State>>>,
+    /// Sources of this machine that were left where they are, by their stand-ins.
+    in_place: Mutex<BTreeMap<StorePath, Arc<InPlace>>>,
     flags: Mutex<Registry>,
     registries: OnceLock<Vec<Registry>>,
 }
@@ -91,6 +95,7 @@ impl Fetcher {
             cache,
             seen: Mutex::default(),
             work_trees: Mutex::default(),
+            in_place: Mutex::default(),
             flags: Mutex::new(Registry::new(Kind::Flag)),
             registries: OnceLock::new(),
         }

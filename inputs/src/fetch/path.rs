@@ -52,7 +52,13 @@ impl Fetcher {
     }
 
     /// Where a logical path is.
-    pub(crate) fn physical(&self, path: &Path) -> std::path::PathBuf {
+    pub fn physical(&self, path: &Path) -> std::path::PathBuf {
+        if let Ok((store_path, below)) = StorePath::split_absolute(&path.to_string_lossy())
+            && let Some(source) = self.in_place(&store_path)
+            && let Some(file) = self.file_in_place(&source, Path::new(below.trim_start_matches('/')))
+        {
+            return file;
+        }
         match path.strip_prefix(zeval_model::STORE_DIR) {
             Ok(below) => self.store.layout().store().join(below),
             Err(_) => path.to_owned(),

@@ -67,7 +67,7 @@ pub fn prefetch(context: &Context, flake: &FlakeArgument, link: Option<&Path>, j
 pub fn archive(context: &Context, flake: &FlakeArgument, dry_run: bool, json: bool) -> Result<()> {
     let value = context.with_flake(flake, |evaluator, flakes| {
         let reference = flakes.reference(&flake.reference)?;
-        let locked = flakes.lock(evaluator, &reference)?;
+        let locked = flakes.lock_copied(evaluator, &reference)?;
         let (root, _) = StorePath::split_absolute(&locked.flake.folder.to_string_lossy())
             .map_err(|error| failed(InputError::new(error.to_string())))?;
         let inputs = inputs(flakes, &locked.lock_file, ROOT, dry_run)?;

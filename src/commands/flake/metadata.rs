@@ -17,7 +17,7 @@ use crate::{
 pub fn run(context: &Context, flake: &FlakeArgument, json: bool) -> Result<()> {
     let (text, value) = context.with_flake(flake, |evaluator, flakes| {
         let reference = flakes.reference(&flake.reference)?;
-        let locked = flakes.lock(evaluator, &reference)?;
+        let locked = flakes.lock_copied(evaluator, &reference)?;
         let facts = Facts::of(flakes, &locked).map_err(failed)?;
         Ok((text(&locked, &facts), as_json(&locked, &facts)))
     })?;

@@ -27,7 +27,11 @@ pub fn run(context: &Context, flake: &FlakeArgument, options: &Options) -> super
     let (text, json) =
         context.with_flakes(language, flags, &Default::default(), no_builds, |evaluator, flakes| {
             let reference = flakes.reference(&flake.reference)?;
-            let locked = flakes.lock(evaluator, &reference)?;
+            // The first line tells the hash of a folder.
+            let locked = match reference.input.kind() {
+                "git" => flakes.lock(evaluator, &reference)?,
+                _ => flakes.lock_copied(evaluator, &reference)?,
+            };
             let outputs = flakes.outputs(evaluator, &locked)?;
             let mut show = Show {
                 options,

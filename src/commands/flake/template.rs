@@ -61,7 +61,7 @@ fn files_of(context: &Context, template: &str, language: &Language) -> Result<(P
         |_| (),
         |evaluator, flakes| {
             let installable = flakes.installable(template)?;
-            let locked = flakes.lock(evaluator, &installable.reference)?;
+            let locked = flakes.lock_copied(evaluator, &installable.reference)?;
             let outputs = flakes.outputs(evaluator, &locked)?;
             let paths = Search::templates().paths(&installable.fragment);
             let found = select(evaluator, outputs, &paths, &installable.reference.shown())?;

@@ -84,18 +84,36 @@ pub fn used_in_place(input: &Input) -> Result<Option<PathBuf>> {
 
 /// Clones the repository that an input is of.
 pub fn clone(input: &Input, folder: &Path) -> Result<()> {
-    let mut command = command::git(&["clone", "--"]);
-    if input.revision()?.is_some() {
-        return Err(InputError::new("cloning a specific revision is not implemented"));
-    }
-    if let Some(reference) = input.reference() {
-        command = command::git(&["clone", "--branch", reference, "--"]);
-    }
+    let revision = input.revision_text()?;
+    let mut command = match (&revision, input.reference()) {
+        (Some(_), _) => command::git(&["clone", "--no-checkout", "--"]),
+        (None, Some(reference)) => command::git(&["clone", "--branch", reference, "--"]),
+        (None, None) => command::git(&["clone", "--"]),
+    };
     command.arg(Location::of(input)?.to_string()).arg(folder);
-    match command::output(command)?.0.success() {
-        true => Ok(()),
-        false => Err(InputError::new(format!("git cannot clone '{}'", input.shown()))),
+    if !command::output(command)?.0.success() {
+        return Err(InputError::new(format!("git cannot clone '{}'", input.shown())));
     }
+    match revision {
+        Some(revision) => check_out(input, folder, &revision),
+        None => Ok(()),
+    }
+}
+
+/// Checks a revision of a new clone out. One that no branch leads to is asked for by itself.
+fn check_out(input: &Input, folder: &Path, revision: &str) -> Result<()> {
+    let repository = Repository::work_tree(folder)?;
+    if repository.commit(revision)?.is_none()
+        && repository.try_output(&["fetch", "--quiet", "origin", revision])?.is_none()
+    {
+        return Err(InputError::new(format!(
+            "the repository of '{}' has no revision {revision} (any more): \"{}\" is a clone of it with nothing checked out",
+            input.shown(),
+            folder.display()
+        )));
+    }
+    repository.output(&["checkout", "--quiet", "--detach", revision])?;
+    Ok(())
 }
 
 impl Fetcher {
@@ -241,21 +259,35 @@ impl Fetcher {
         Ok(Some(format!("{head}{flags};d={}", state.changes_hash(&path)?)))
     }
 
+    /// What is known of a work tree without reading its files.
+    pub(super) fn described_work_tree(&self, input: &Input, path: &Path) -> Result<(Arc<State>, Input)> {
+        let repository = Repository::work_tree(path)?;
+        let state = self.work_tree_state(&repository)?;
+        let input = self.described(input, &repository, &state, state.is_dirty)?;
+        Ok((state, input))
+    }
+
     /// The files of a work tree that git knows.
     fn git_work_tree(&self, input: &Input, path: &Path) -> Result<Made> {
         let repository = Repository::work_tree(path)?;
         let state = self.work_tree_state(&repository)?;
-        let mut input = input.clone();
-        let shallow = input.flag("shallow")?;
         let mut dirty = state.is_dirty;
-        let (store_path, nar_hash) = self.work_tree_source(&repository, &state, &input, &mut dirty)?;
+        let (store_path, nar_hash) = self.work_tree_source(&repository, &state, input, &mut dirty)?;
+        let input = self.described(input, &repository, &state, dirty)?;
+        Ok(Made { store_path, nar_hash, input })
+    }
+
+    /// What an input that is a work tree is at the moment: its revision, if there are no further changes.
+    fn described(&self, input: &Input, repository: &Repository, state: &State, dirty: bool) -> Result<Input> {
+        let mut input = input.clone();
         let head = state.head.as_deref();
         if dirty {
+            let folder = repository.folder.display();
             if !self.settings.allow_dirty {
-                return Err(InputError::new(format!("Git tree '{}' is dirty", path.display())));
+                return Err(InputError::new(format!("Git tree '{folder}' is dirty")));
             }
-            if self.settings.warn_dirty {
-                self.settings.warn(format!("Git tree '{}' is dirty", path.display()));
+            if self.settings.warn_dirty && state.is_news() {
+                self.settings.warn(format!("Git tree '{folder}' is dirty"));
             }
             if let Some(head) = head {
                 input.set("dirtyRev", format!("{head}-dirty"));
@@ -269,15 +301,15 @@ impl Fetcher {
             // There may be no commit yet.
             let zero = Hash::zero(Algorithm::Sha1).to_base16();
             input.set("rev", head.unwrap_or(&zero));
-            if !shallow {
-                let count = head.map_or(Ok(0), |head| self.commit_count(&repository, head))?;
+            if !input.flag("shallow")? {
+                let count = head.map_or(Ok(0), |head| self.commit_count(repository, head))?;
                 input.set("revCount", Attr::Int(count));
             }
-            self.verify_commit(&input, Some(&repository))?;
+            self.verify_commit(&input, Some(repository))?;
         }
-        let time = head.map_or(Ok(0), |head| self.commit_time(&repository, head))?;
+        let time = head.map_or(Ok(0), |head| self.commit_time(repository, head))?;
         input.set("lastModified", time);
-        Ok(Made { store_path, nar_hash, input })
+        Ok(input)
     }
 }
 

@@ -1,6 +1,13 @@
 //! Work trees: the files that git knows, as they are now.
 
-use std::{collections::HashSet, ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path};
+use std::{
+    collections::{BTreeSet, HashSet},
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use bstr::{BStr, BString, ByteSlice};
 use serde_json::json;
@@ -20,13 +27,15 @@ pub(in crate::fetch) struct State {
     /// The commit that is checked out, if there is one yet.
     pub head: Option<String>,
     /// The files that git knows and that are there.
-    pub files: HashSet<BString>,
+    pub files: BTreeSet<BString>,
     /// Those that differ from the commit.
     changed: Vec<BString>,
     /// Those that are gone.
     deleted: HashSet<BString>,
     /// Whether anything differs from the commit.
     pub is_dirty: bool,
+    /// Whether somebody was told that it is dirty.
+    is_told: AtomicBool,
 }
 
 impl State {
@@ -34,10 +43,11 @@ impl State {
         let head = repository.line(&["rev-parse", "--verify", "--quiet", "HEAD"])?;
         let mut state = State {
             head,
-            files: HashSet::new(),
+            files: BTreeSet::new(),
             changed: Vec::new(),
             deleted: HashSet::new(),
             is_dirty: false,
+            is_told: AtomicBool::new(false),
         };
         let status = ["status", "--porcelain=v2", "-z", "--untracked-files=no", "--no-renames"];
         let status = repository.output(&[&status[..], &["--ignore-submodules=all"]].concat())?;
@@ -52,6 +62,20 @@ impl State {
             }
         }
         Ok(state)
+    }
+
+    /// Whether git knows a file, or one in a folder.
+    pub fn has(&self, path: &BStr) -> bool {
+        if path.is_empty() || self.files.contains(path) {
+            return true;
+        }
+        let folder = BString::from([path.as_bytes(), b"/"].concat());
+        self.files.range(folder.clone()..).next().is_some_and(|file| file.starts_with(&folder))
+    }
+
+    /// Whether nobody was told yet that the work tree is dirty.
+    pub fn is_news(&self) -> bool {
+        !self.is_told.swap(true, Ordering::Relaxed)
     }
 
     /// Notes one line of `git status`: `1 XY SUBMODULE MODE MODE MODE OBJECT OBJECT PATH`, or `u` with two more fields.

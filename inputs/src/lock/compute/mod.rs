@@ -103,6 +103,9 @@ pub struct LockOptions {
     pub use_registries: bool,
     /// A lock file to begin with instead of the flake's.
     pub reference_lock_file: Option<PathBuf>,
+    /// Whether a flake of this machine is read where it is: its store path is a stand-in then, and its hash is not known
+    /// ([`Fetcher::fetch_in_place`]).
+    pub in_place: bool,
     /// Where the lock file goes instead.
     pub output_lock_file: Option<PathBuf>,
     /// Inputs that are something else.
@@ -122,6 +125,7 @@ impl Default for LockOptions {
             allow_unlocked: true,
             use_registries: true,
             reference_lock_file: None,
+            in_place: false,
             output_lock_file: None,
             overrides: BTreeMap::new(),
             updates: BTreeSet::new(),
@@ -195,11 +199,13 @@ pub fn lock<R: FlakeReader>(
         used_updates: BTreeSet::new(),
         parents: Vec::new(),
     };
-    let flake = locker.flake(reference, top, &[])?;
-    let shown = flake.locked.shown();
-    locker
-        .lock(flake, reference, top)
-        .map_err(|error| error.trace(format!("while updating the lock file of flake '{shown}'")))
+    let flake = locker.root(reference, top)?;
+    let (locked, folder) = (flake.locked.clone(), flake.folder.clone());
+    locker.lock(flake, reference, top).map_err(|error| {
+        let root = StorePath::split_absolute(&folder.to_string_lossy());
+        let locked = root.ok().and_then(|(root, _)| fetcher.completed(&locked, &root).ok()).unwrap_or(locked);
+        error.trace(format!("while updating the lock file of flake '{}'", locked.shown()))
+    })
 }
 
 /// Fetches and reads a flake without its inputs.
@@ -209,8 +215,12 @@ pub fn fetch_flake<R: FlakeReader>(
     reference: &FlakeRef,
     registries: UseRegistries,
     prefix: &[String],
+    in_place: bool,
 ) -> Result<Flake, R> {
-    let fetched = fetcher.fetch(&reference.input, registries)?;
+    let fetched = match in_place {
+        true => fetcher.fetch_in_place(&reference.input, registries)?,
+        false => fetcher.fetch(&reference.input, registries)?,
+    };
     let folder = fetched.folder.unwrap_or_else(|| reference.folder.clone());
     let resolved = FlakeRef { input: fetched.resolved, folder: folder.clone() };
     let mut tree = fetched.tree;
@@ -289,7 +299,12 @@ impl<R: FlakeReader> Locker<'_, R> {
         registries: UseRegistries,
         prefix: &[String],
     ) -> Result<Flake, R> {
-        fetch_flake(self.fetcher, self.reader, reference, registries, prefix)
+        fetch_flake(self.fetcher, self.reader, reference, registries, prefix, false)
+    }
+
+    /// The flake that is to be locked.
+    fn root(&mut self, reference: &FlakeRef, registries: UseRegistries) -> Result<Flake, R> {
+        fetch_flake(self.fetcher, self.reader, reference, registries, &[], self.options.in_place)
     }
 
     fn old_lock_file(&self, flake: &Flake) -> std::result::Result<LockFile, InputError> {

@@ -33,7 +33,7 @@ impl<R: FlakeReader> Locker<'_, R> {
                 // The flake's own source has changed.
                 self.fetcher.forget();
                 let before = flake.locked.input.revision()?;
-                flake = self.flake(reference, top, &[])?;
+                flake = self.root(reference, top)?;
                 let after = flake.locked.input.revision()?;
                 if let Some(revision) = after.filter(|_| self.options.commit && before != after) {
                     let revision = revision.to_base16();

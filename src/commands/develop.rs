@@ -1,0 +1,211 @@
+//! `zeval develop`: a shell, a command or a phase in the environment in which a derivation is built.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::{ffi::OsStrExt, process::ExitStatusExt},
+    path::{Path, PathBuf},
+};
+
+use bstr::{BStr, ByteSlice};
+use zeval_builder::{
+    build::{Development, Places, development},
+    sandbox::View,
+    schedule::{Builder, DrvOutput},
+    store::Store,
+};
+use zeval_model::StorePath;
+
+use super::{Context, Result, build_options, run, targets::collect_outputs};
+use crate::{cli::Develop, diagnostic::Failed, flakes::select::Search};
+
+/// Variables of the machine that `--ignore-env` keeps.
+const KEPT: [&str; 8] = ["HOME", "USER", "LOGNAME", "DISPLAY", "TERM", "TZ", "PAGER", "SHELL"];
+
+/// Runs the command; gives the exit status of what was run.
+pub fn run(context: &Context, arguments: &Develop) -> Result<()> {
+    let drv = derivation(context, arguments)?;
+    let store = context.store()?;
+    let built = build_inputs(context, &store, arguments, &drv)?;
+    let scratch = store.temporary_folder().map_err(Failed::other)?;
+    let here = std::env::current_dir().map_err(Failed::other)?;
+    let places = Places { build: scratch.path(), outputs: &here.join("outputs") };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let environment = development(&store, &drv, &built, &places, cores).map_err(Failed::other)?;
+    for (name, text) in &environment.files {
+        write(&scratch.path().join(name), text)?;
+    }
+    let script = scratch.path().join("rc");
+    write(&script, &rc(&environment, arguments))?;
+    let shell = shell(&environment)?;
+    let mount_point = scratch.path().join("root");
+    fs::create_dir(&mount_point).map_err(Failed::other)?;
+    let is_interactive = arguments.command.is_empty() && arguments.phase.is_none();
+    let view = View {
+        store: store.layout().store().to_owned(),
+        mount_point,
+        program: shell.clone(),
+        arguments: match is_interactive {
+            true => vec!["--rcfile".to_owned(), script.display().to_string()],
+            false => vec![script.display().to_string()],
+        },
+        variables: vec![("SHELL".to_owned(), shell)],
+    };
+    let status = view.command().and_then(|mut command| {
+        if arguments.ignore_env {
+            command.env_clear().envs(std::env::vars_os().filter(|(name, _)| {
+                KEPT.iter().any(|kept| name.as_bytes() == kept.as_bytes())
+            }));
+        }
+        command.status()
+    });
+    let status = status.map_err(|error| Failed::other(format!("cannot run '{}': {error}", view.program)))?;
+    drop(scratch);
+    match status.code().or(status.signal().map(|signal| 128 + signal)) {
+        Some(0) | None => Ok(()),
+        Some(code) => std::process::exit(code),
+    }
+}
+
+/// The derivation that is to be worked on.
+fn derivation(context: &Context, arguments: &Develop) -> Result<StorePath> {
+    let source = &arguments.source;
+    let operand = source.flake();
+    let targets = match operand {
+        Some(flake) => run::with_found(
+            context,
+            &source.language,
+            &source.flake,
+            &arguments.options,
+            |evaluator, flakes| {
+                let found = run::find(evaluator, flakes, &flake, &Search::environments(&flakes.system))?;
+                collect_outputs(evaluator, &found)
+            },
+        )?,
+        None => {
+            let options = build_options(&arguments.options, &source.language.option)?;
+            context.targets(source, &context.store()?, &options)?
+        }
+    };
+    let mut derivations: Vec<&StorePath> = targets.iter().map(|target| &target.wanted.drv).collect();
+    derivations.dedup();
+    match derivations.as_slice() {
+        [drv] => Ok((*drv).clone()),
+        several => Err(Failed::other(format!(
+            "one derivation is needed, and this holds {}: choose one with '--attr'",
+            several.len()
+        ))),
+    }
+}
+
+/// Makes all inputs of a derivation valid.
+fn build_inputs(
+    context: &Context,
+    store: &Store,
+    arguments: &Develop,
+    drv: &StorePath,
+) -> Result<BTreeMap<(StorePath, String), StorePath>> {
+    let inputs = store.derivation(drv).map_err(Failed::other)?.input_derivations;
+    let wanted: Vec<DrvOutput> = inputs
+        .iter()
+        .flat_map(|(drv, wanted)| {
+            wanted.outputs.iter().map(|output| DrvOutput { drv: drv.clone(), output: output.clone() })
+        })
+        .collect();
+    let options = build_options(&arguments.options, &arguments.source.language.option)?;
+    let built = Builder::new(store, options).build(&wanted, &*context.view, &context.cancellation)?;
+    Ok(built.into_iter().map(|built| ((built.drv, built.output), built.path)).collect())
+}
+
+fn write(path: &Path, text: &[u8]) -> Result<()> {
+    fs::write(path, text).map_err(|error| Failed::other(format!("cannot write '{}': {error}", path.display())))
+}
+
+/// The shell: bash, since the phases of builds are written for it.
+fn shell(environment: &Development) -> Result<String> {
+    if let Ok(shell) = std::env::var("NIX_BUILD_SHELL") {
+        return Ok(shell);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut candidates = std::env::split_paths(&path).map(|folder| folder.join("bash"));
+    let found: Option<PathBuf> = candidates.find(|file| file.is_file());
+    if let Some(file) = found {
+        return Ok(file.display().to_string());
+    }
+    let builder = environment.builder.to_str_lossy();
+    match builder.ends_with("/bash") {
+        true => Ok(builder.into_owned()),
+        false => Err(Failed::other(
+            "no bash was found: install one, or name it in the variable NIX_BUILD_SHELL",
+        )),
+    }
+}
+
+/// What the shell reads first.
+fn rc(environment: &Development, arguments: &Develop) -> Vec<u8> {
+    let is_interactive = arguments.command.is_empty() && arguments.phase.is_none();
+    let mut text = Vec::new();
+    if is_interactive {
+        text.extend_from_slice(b"[ -n \"$PS1\" ] && [ -e ~/.bashrc ] && source ~/.bashrc\nshopt -u expand_aliases\n");
+    }
+    text.extend_from_slice(b"zeval_path=$PATH\nunset PATH\n");
+    for (name, value) in &environment.variables {
+        if is_name(name.as_bstr()) {
+            text.extend_from_slice(b"export ");
+            text.extend_from_slice(name);
+            text.push(b'=');
+            text.extend_from_slice(&quoted(value.as_bstr()));
+            text.push(b'\n');
+        }
+    }
+    text.extend_from_slice(BEGIN.as_bytes());
+    if let Some(phase) = &arguments.phase {
+        let phase = phase.strip_suffix("Phase").unwrap_or(phase);
+        let phase = quoted(format!("{phase}Phase").as_str().into());
+        text.extend_from_slice(b"foundMakefile=1\nrunHook ");
+        text.extend_from_slice(&phase);
+        text.push(b'\n');
+    } else if !arguments.command.is_empty() {
+        text.extend_from_slice(b"exec");
+        for word in &arguments.command {
+            text.push(b' ');
+            text.extend_from_slice(&quoted(word.as_str().into()));
+        }
+        text.push(b'\n');
+    } else {
+        text.extend_from_slice(b"shopt -s expand_aliases\nPS1='\\[\\e[1m\\]develop\\[\\e[0m\\]:\\w\\$ '\n");
+    }
+    text
+}
+
+/// Brings in what the environment of a package set (its `stdenv`) defines, and what the derivation asks for; the programs
+/// of the machine stay within reach, behind those of the derivation.
+const BEGIN: &str = r#"export IN_NIX_SHELL=impure dontAddDisableDepTrack=1
+if [ -n "${NIX_ATTRS_SH_FILE-}" ] && [ -e "$NIX_ATTRS_SH_FILE" ]; then source "$NIX_ATTRS_SH_FILE"; fi
+if [ -n "${stdenv-}" ] && [ -e "$stdenv/setup" ]; then source "$stdenv/setup"; fi
+set +e +u
+export PATH="${PATH:+$PATH:}$zeval_path"
+unset zeval_path
+if ! declare -F runHook > /dev/null; then
+  runHook() {
+    if declare -F "$1" > /dev/null; then "$1"
+    elif [ -n "${!1-}" ]; then eval "${!1}"
+    else echo "this derivation has no '$1'" >&2; return 1
+    fi
+  }
+fi
+eval "${shellHook:-}"
+"#;
+
+/// Whether a shell can have a variable of this name.
+fn is_name(name: &BStr) -> bool {
+    name.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+fn quoted(text: &BStr) -> Vec<u8> {
+    let mut quoted = vec![b'\''];
+    quoted.extend_from_slice(&text.replace("'", r"'\''"));
+    quoted.push(b'\'');
+    quoted
+}
