@@ -17,6 +17,8 @@ pub enum Failed {
     Evaluation(Box<EvalError>),
     /// In a build, with the exit status that `nix-build` has for it.
     Build { text: String, status: u8 },
+    /// In a program of the user's own, which has said what is wrong: its exit status.
+    Program(u8),
     /// Anything else, in words.
     Other(String),
     /// The user interrupted.

@@ -13,6 +13,7 @@ use zeval_evaluator::{
     code_cache::CodeCache,
     load::{Scope, current_folder},
     position::{Origin, PosId},
+    search_path,
 };
 
 /// Where this program keeps what it can make again.
@@ -49,8 +50,8 @@ pub fn use_threads(settings: &mut Settings, wanted: Option<usize>) {
 pub fn search_path(included: &[OsString]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let environment = std::env::var_os("NIX_PATH").map(|path| bytes(&path)).unwrap_or_default();
     let included: Vec<Vec<u8>> = included.iter().map(|entry| bytes(entry)).collect();
-    let entries = included.iter().map(Vec::as_slice).chain(environment.split_str(":"));
-    entries.filter(|entry| !entry.is_empty()).map(search_entry).collect()
+    let entries = included.into_iter().chain(search_path::split(&environment));
+    entries.filter(|entry| !entry.is_empty()).map(|entry| search_entry(&entry)).collect()
 }
 
 /// `PREFIX=PATH` or `PATH`, apart.

@@ -93,6 +93,9 @@ pub trait Inputs: Send + Sync {
     /// The address of a git repository in canonical form.
     fn git_address(&self, text: &str) -> Result<String, InputFailure>;
 
+    /// The address that stands for a source.
+    fn address(&self, wanted: &Wanted) -> Result<String, InputFailure>;
+
     /// Fetches a source. In pure evaluation only one that always has the same content; `caller` is named in errors.
     fn fetch_tree(
         &self,
@@ -136,6 +139,10 @@ impl Inputs for NoInputs {
     }
 
     fn git_address(&self, _: &str) -> Result<String, InputFailure> {
+        nothing()
+    }
+
+    fn address(&self, _: &Wanted) -> Result<String, InputFailure> {
         nothing()
     }
 

@@ -21,7 +21,7 @@ pub mod position;
 pub mod print;
 pub mod profile;
 pub mod reads;
-mod search_path;
+pub mod search_path;
 pub mod session;
 pub mod shown;
 pub mod store;

@@ -34,6 +34,8 @@ pub struct Settings {
     pub pure: bool,
     /// `--restrict-eval`: only files in the search path.
     pub restricted: bool,
+    /// What may be fetched nonetheless: addresses, what addresses begin with up to a slash, or schemes with their colon.
+    pub allowed_uris: Vec<String>,
     /// What `<x>` is looked up in: prefix and path or URL, first match counts.
     pub search_path: Vec<(Vec<u8>, Vec<u8>)>,
     /// `builtins.currentSystem`
@@ -77,6 +79,7 @@ impl Default for Settings {
         Settings {
             pure: false,
             restricted: false,
+            allowed_uris: Vec::new(),
             search_path: Vec::new(),
             system: format!("{}-linux", std::env::consts::ARCH),
             max_call_depth: 10_000,
@@ -350,6 +353,9 @@ impl Session {
     fn is_in_search_path(&self, path: &[u8]) -> bool {
         path.starts_with(b"/nix/store/")
             || self.settings.search_path.iter().any(|(_, entry)| {
+                if crate::search_path::is_address(entry) {
+                    return false;
+                }
                 let entry = crate::search_path::absolute(entry);
                 path.strip_prefix(entry.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
             })

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::IsTerminal,
     os::unix::{ffi::OsStrExt, process::ExitStatusExt},
     path::{Path, PathBuf},
 };
@@ -16,13 +17,17 @@ use zeval_builder::{
 };
 use zeval_model::StorePath;
 
-use super::{Context, Result, build_options, run, targets::collect_outputs};
+use super::{
+    Context, Result, build_options,
+    run::{find, with_found},
+    targets::collect_outputs,
+};
 use crate::{cli::Develop, diagnostic::Failed, flakes::select::Search};
 
 /// Variables of the machine that `--ignore-env` keeps.
 const KEPT: [&str; 8] = ["HOME", "USER", "LOGNAME", "DISPLAY", "TERM", "TZ", "PAGER", "SHELL"];
 
-/// Runs the command; gives the exit status of what was run.
+/// Runs the command; its exit status is that of what was run.
 pub fn run(context: &Context, arguments: &Develop) -> Result<()> {
     let drv = derivation(context, arguments)?;
     let store = context.store()?;
@@ -49,13 +54,14 @@ pub fn run(context: &Context, arguments: &Develop) -> Result<()> {
             true => vec!["--rcfile".to_owned(), script.display().to_string()],
             false => vec![script.display().to_string()],
         },
-        variables: vec![("SHELL".to_owned(), shell)],
+        variables: variables(shell, &script, is_interactive),
     };
     let status = view.command().and_then(|mut command| {
         if arguments.ignore_env {
-            command.env_clear().envs(std::env::vars_os().filter(|(name, _)| {
-                KEPT.iter().any(|kept| name.as_bytes() == kept.as_bytes())
-            }));
+            command.env_clear().envs(
+                std::env::vars_os()
+                    .filter(|(name, _)| KEPT.iter().any(|kept| name.as_bytes() == kept.as_bytes())),
+            );
         }
         command.status()
     });
@@ -63,8 +69,17 @@ pub fn run(context: &Context, arguments: &Develop) -> Result<()> {
     drop(scratch);
     match status.code().or(status.signal().map(|signal| 128 + signal)) {
         Some(0) | None => Ok(()),
-        Some(code) => std::process::exit(code),
+        Some(code) => Err(Failed::Program(u8::try_from(code).unwrap_or(1))),
     }
+}
+
+/// A shell that reads its commands from a file or a pipe takes what it reads first from a variable.
+fn variables(shell: String, script: &Path, is_interactive: bool) -> Vec<(String, String)> {
+    let mut variables = vec![("SHELL".to_owned(), shell)];
+    if is_interactive && !std::io::stdin().is_terminal() {
+        variables.push(("BASH_ENV".to_owned(), script.display().to_string()));
+    }
+    variables
 }
 
 /// The derivation that is to be worked on.
@@ -72,16 +87,12 @@ fn derivation(context: &Context, arguments: &Develop) -> Result<StorePath> {
     let source = &arguments.source;
     let operand = source.flake();
     let targets = match operand {
-        Some(flake) => run::with_found(
-            context,
-            &source.language,
-            &source.flake,
-            &arguments.options,
-            |evaluator, flakes| {
-                let found = run::find(evaluator, flakes, &flake, &Search::environments(&flakes.system))?;
+        Some(flake) => {
+            with_found(context, &source.language, &source.flake, &arguments.options, |evaluator, flakes| {
+                let found = find(evaluator, flakes, &flake, &Search::environments(&flakes.system))?;
                 collect_outputs(evaluator, &found)
-            },
-        )?,
+            })?
+        }
         None => {
             let options = build_options(&arguments.options, &source.language.option)?;
             context.targets(source, &context.store()?, &options)?
@@ -118,7 +129,8 @@ fn build_inputs(
 }
 
 fn write(path: &Path, text: &[u8]) -> Result<()> {
-    fs::write(path, text).map_err(|error| Failed::other(format!("cannot write '{}': {error}", path.display())))
+    fs::write(path, text)
+        .map_err(|error| Failed::other(format!("cannot write '{}': {error}", path.display())))
 }
 
 /// The shell: bash, since the phases of builds are written for it.
@@ -135,18 +147,20 @@ fn shell(environment: &Development) -> Result<String> {
     let builder = environment.builder.to_str_lossy();
     match builder.ends_with("/bash") {
         true => Ok(builder.into_owned()),
-        false => Err(Failed::other(
-            "no bash was found: install one, or name it in the variable NIX_BUILD_SHELL",
-        )),
+        false => {
+            Err(Failed::other("no bash was found: install one, or name it in the variable NIX_BUILD_SHELL"))
+        }
     }
 }
 
 /// What the shell reads first.
 fn rc(environment: &Development, arguments: &Develop) -> Vec<u8> {
     let is_interactive = arguments.command.is_empty() && arguments.phase.is_none();
-    let mut text = Vec::new();
+    let mut text = b"unset BASH_ENV\n".to_vec();
     if is_interactive {
-        text.extend_from_slice(b"[ -n \"$PS1\" ] && [ -e ~/.bashrc ] && source ~/.bashrc\nshopt -u expand_aliases\n");
+        text.extend_from_slice(
+            b"[ -n \"$PS1\" ] && [ -e ~/.bashrc ] && source ~/.bashrc\nshopt -u expand_aliases\n",
+        );
     }
     text.extend_from_slice(b"zeval_path=$PATH\nunset PATH\n");
     for (name, value) in &environment.variables {

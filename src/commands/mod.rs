@@ -156,6 +156,7 @@ impl Context {
                 eprintln!("error: {text}");
                 ExitCode::from(*status)
             }
+            Failed::Program(status) => ExitCode::from(*status),
             Failed::Other(text) => {
                 eprintln!("error: {text}");
                 ExitCode::FAILURE

@@ -164,7 +164,7 @@ impl Context {
 impl Flakes {
     /// What fetches.
     pub fn fetcher(&self) -> Result<&Fetcher> {
-        self.inputs.fetcher().map_err(failed)
+        self.inputs.fetcher().map(|fetcher| &**fetcher).map_err(failed)
     }
 
     fn reading(base: &Path, allow_missing: bool) -> Reading<'_> {

@@ -146,6 +146,11 @@ impl Inputs for EvaluationInputs {
         url::git_url(text).map(|url| url.to_string()).map_err(failure)
     }
 
+    fn address(&self, wanted: &Wanted) -> Result<String, InputFailure> {
+        let address = self.input(wanted.clone()).and_then(|input| input.to_url());
+        address.map(|address| address.to_string()).map_err(failure)
+    }
+
     fn fetch_tree(
         &self,
         wanted: Wanted,

@@ -92,8 +92,10 @@ pub fn parse(arguments: &[OsString], own: &mut OwnFlags<'_>) -> Result<Common, S
         operands: Vec::new(),
     };
     if let Ok(path) = std::env::var("NIX_PATH") {
-        let entries: Vec<String> =
-            split_search_path(path.as_bytes()).iter().map(|entry| entry.to_str_lossy().into()).collect();
+        let entries: Vec<String> = zeval_evaluator::search_path::split(path.as_bytes())
+            .iter()
+            .map(|entry| entry.to_str_lossy().into())
+            .collect();
         common.settings.set_default("nix-path", &entries.join(" "));
     }
     let mut rest = Rest { arguments: arguments.iter().cloned().collect() };
@@ -247,32 +249,4 @@ impl Common {
         let set = self.settings.words("nix-path").into_iter().map(String::into_bytes);
         included.chain(set).map(|entry| evaluation::search_entry(&entry)).collect()
     }
-}
-
-/// The entries of `NIX_PATH`: apart by colons, but for those of URLs.
-pub fn split_search_path(path: &[u8]) -> Vec<Vec<u8>> {
-    let mut entries: Vec<Vec<u8>> = Vec::new();
-    let mut rest = path;
-    while !rest.is_empty() {
-        let mut end = rest.find_byte(b':').unwrap_or(rest.len());
-        let value = rest[..end].iter().rposition(|&byte| byte == b'=').map_or(0, |at| at + 1);
-        if is_url(&rest[value..]) && end < rest.len() {
-            end += 1 + rest[end + 1..].find_byte(b':').unwrap_or(rest.len() - end - 1);
-        }
-        if end > 0 {
-            entries.push(rest[..end].to_vec());
-        }
-        rest = rest.get(end + 1..).unwrap_or_default();
-    }
-    entries
-}
-
-/// Whether an entry of the search path is to be fetched.
-pub fn is_url(entry: &[u8]) -> bool {
-    const SCHEMES: [&str; 9] = ["http", "https", "file", "channel", "git", "s3", "ssh", "flake", "path"];
-    entry.starts_with(b"flake:")
-        || entry.starts_with(b"channel:")
-        || SCHEMES
-            .iter()
-            .any(|scheme| entry.strip_prefix(scheme.as_bytes()).is_some_and(|rest| rest.starts_with(b"://")))
 }

@@ -176,6 +176,7 @@ impl NixSettings {
             ("trace-function-calls", &mut settings.trace_calls),
             ("allow-import-from-derivation", &mut settings.import_from_derivation),
         ];
+        settings.allowed_uris.extend(self.words("allowed-uris"));
         for (name, switch) in switches {
             *switch = self.is_on(name).unwrap_or(*switch);
         }

@@ -27,6 +27,11 @@ pub const DOCS: &[BuiltinDoc] = &[
         "reference",
         "As `fetchTree`, for references that a lock file made whole; of use to flakes alone.",
     ),
+    doc(
+        "inPlaceFact",
+        "fact path",
+        "What is found out of a flake that is read where it is when somebody asks; of use to flakes alone.",
+    ),
     doc("abort", "message", "Ends the evaluation with an error that `tryEval` does not catch."),
     doc("add", "a b", "The sum of two numbers."),
     doc(

@@ -51,7 +51,9 @@ impl Evaluator {
 }
 
 fn in_place_fact(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
-    let (View::Int(fact), View::Path(path)) = (args[0].view(), args[1].view()) else { return Ok(Value::NULL) };
+    let (View::Int(fact), View::Path(path)) = (args[0].view(), args[1].view()) else {
+        return Ok(Value::NULL);
+    };
     let session = evaluator.session.clone();
     let (Some(fact), Some((source, _))) = (FACTS.get(fact as usize), session.in_place(path)) else {
         return Ok(Value::NULL);
@@ -94,6 +96,10 @@ fn fetch_tree(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kin
     let pure = session.settings.pure;
     session.unrepeatable();
     let inputs = session.inputs();
+    if session.settings.restricted {
+        let address = inputs.address(&wanted).map_err(|failure| failure.at(pos))?;
+        check_address(evaluator, &address, pos)?;
+    }
     let tree =
         inputs.fetch_tree(wanted, kind.name, pure, kind.is_final).map_err(|failure| failure.at(pos))?;
     Ok(tree_value(evaluator, &tree, kind.is_git, false))
@@ -323,7 +329,8 @@ fn mercurial_value(evaluator: &mut Evaluator, tree: &Tree) -> Value {
 
 /// Forbids addresses that restricted evaluation forbids.
 pub(super) fn check_address(evaluator: &Evaluator, address: &str, pos: PosId) -> Result<()> {
-    if !evaluator.session.settings.restricted {
+    let settings = &evaluator.session.settings;
+    if !settings.restricted || settings.allowed_uris.iter().any(|allowed| is_allowed(address, allowed)) {
         return Ok(());
     }
     if let Some(path) = address.strip_prefix("file://").or(address.starts_with('/').then_some(address)) {
@@ -331,4 +338,31 @@ pub(super) fn check_address(evaluator: &Evaluator, address: &str, pos: PosId) ->
     }
     let message = format!("access to URI '{address}' is forbidden in restricted mode");
     Err(EvalError::new(ErrorKind::Restricted, pos, message))
+}
+
+/// Whether an address is an allowed one, or below it: `https://github.co` does not allow `https://github.com`.
+fn is_allowed(address: &str, allowed: &str) -> bool {
+    let Some(rest) = address.strip_prefix(allowed).filter(|_| !allowed.is_empty()) else { return false };
+    let is_scheme = || {
+        let scheme = allowed.strip_suffix(':').unwrap_or_default();
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    rest.is_empty() || allowed.ends_with('/') || rest.starts_with('/') || is_scheme()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_allowed;
+
+    #[test]
+    fn what_is_allowed_ends_at_a_slash() {
+        assert!(is_allowed("https://github.com/a", "https://github.com"));
+        assert!(is_allowed("https://github.com/a", "https://github.com/"));
+        assert!(is_allowed("https://github.com", "https://github.com"));
+        assert!(is_allowed("github:a/b", "github:"));
+        assert!(!is_allowed("https://github.com/a", "https://github.co"));
+        assert!(!is_allowed("https://github.com/a", ""));
+        assert!(!is_allowed("https://github.com/a", "https"));
+    }
 }

@@ -84,7 +84,7 @@ impl Document {
                 self.context = Context::union(&mut evaluator.heap, self.context, string.context);
                 self.empty("string", string.bytes());
             }
-            View::Path(path) => self.empty("path", &evaluator.session.observed(path, pos)?),
+            View::Path(path) => self.empty("path", crate::shown::path(path).as_bytes()),
             View::Attrs(attrs) if evaluator.is_derivation(attrs)? => {
                 self.derivation(evaluator, attrs, pos)?;
             }

@@ -307,6 +307,14 @@ impl<R: FlakeReader> Locker<'_, R> {
         fetch_flake(self.fetcher, self.reader, reference, registries, &[], self.options.in_place)
     }
 
+    /// A file of a flake as people know it.
+    fn shown(&self, file: PathBuf) -> PathBuf {
+        match StorePath::split_absolute(&file.to_string_lossy()) {
+            Ok((root, _)) if self.fetcher.in_place(&root).is_some() => self.fetcher.physical(&file),
+            _ => file,
+        }
+    }
+
     fn old_lock_file(&self, flake: &Flake) -> std::result::Result<LockFile, InputError> {
         let settings = &self.fetcher.settings;
         let (file, name) = match &self.options.reference_lock_file {
@@ -318,7 +326,7 @@ impl<R: FlakeReader> Locker<'_, R> {
             Some(file) => (file.clone(), file.clone()),
             None => {
                 let name = flake.folder.join("flake.lock");
-                (self.fetcher.physical(&name), name)
+                (self.fetcher.physical(&name), self.shown(name))
             }
         };
         match std::fs::read(&file) {
