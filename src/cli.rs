@@ -200,7 +200,7 @@ pub struct Build {
 }
 
 /// How to build.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct BuildFlags {
     /// Builds at the same time [default: the number of cores]
     #[arg(long, short = 'j', value_name = "N")]

@@ -64,6 +64,11 @@ impl EvaluationStore {
         EvaluationStore { store, pending: Mutex::default(), options, observer, cancellation }
     }
 
+    /// How what an import needs is built.
+    pub fn options(&self) -> &BuildOptions {
+        &self.options
+    }
+
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,8 @@
 //! What a person types and what they see: every `tests/cli/*.txt` is a session with `zeval`, run again and compared.
 //!
 //! A line that begins with `$ ` is given to `sh` in a copy of `tests/cli/data`; what follows is all that it prints, then
-//! `[status N]` unless that is 0. `ZEVAL_UPDATE=1 cargo test --test cli` writes down what is printed now.
+//! `[status N]` unless that is 0. `ZEVAL_UPDATE=1 cargo test --test cli` writes down what is printed now. What Nix itself
+//! prints in the sessions called `nix-*` is recorded by `tests/cli/record.sh`.
 
 use std::{
     fs,
@@ -39,6 +40,16 @@ fn compare(session: &Path) -> Result<(), Failed> {
     Err(format!("{}", difference.unified_diff().header("recorded", "found")).into())
 }
 
+const NIX_NAMES: [&str; 7] = [
+    "nix",
+    "nix-build",
+    "nix-collect-garbage",
+    "nix-hash",
+    "nix-instantiate",
+    "nix-prefetch-url",
+    "nix-store",
+];
+
 /// Runs the commands of a session and writes the session anew.
 fn replay(recorded: &str) -> Result<String, Failed> {
     let folder = tempfile::tempdir()?;
@@ -48,18 +59,23 @@ fn replay(recorded: &str) -> Result<String, Failed> {
         let entry = entry?;
         fs::copy(entry.path(), here.join(entry.file_name()))?;
     }
+    // The same program under the names of Nix's commands.
+    let names = tempfile::tempdir()?;
+    for name in NIX_NAMES {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_zeval"), names.path().join(name))?;
+    }
     let mut found = String::new();
     for command in recorded.lines().filter(|line| line.starts_with("$ ")) {
         found.push_str(command);
         found.push('\n');
-        found.push_str(&run(&command[2..], &here)?);
+        found.push_str(&run(&command[2..], &here, names.path())?);
     }
     // What the store holds is read-only, and is to be removed.
     Command::new("chmod").args(["-R", "u+w"]).arg(&here).status()?;
     Ok(found)
 }
 
-fn run(command: &str, here: &Path) -> Result<String, Failed> {
+fn run(command: &str, here: &Path, names: &Path) -> Result<String, Failed> {
     let program = Path::new(env!("CARGO_BIN_EXE_zeval"));
     let path = std::env::var("PATH").unwrap_or_default();
     let folder = program.parent().unwrap_or(Path::new("/"));
@@ -67,7 +83,7 @@ fn run(command: &str, here: &Path) -> Result<String, Failed> {
         .args(["-c", &format!("exec 2>&1; {command}")])
         .current_dir(here)
         .env_clear()
-        .env("PATH", format!("{}:{path}", folder.display()))
+        .env("PATH", format!("{}:{}:{path}", names.display(), folder.display()))
         .env("HOME", here)
         .env("ZEVAL_STORE", here.join(".store"))
         .stdin(Stdio::null())

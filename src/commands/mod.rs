@@ -1,7 +1,7 @@
 //! The commands of `zeval`, a file each, and what they have in common.
 
 mod build;
-mod copy;
+pub mod copy;
 mod develop;
 mod doc;
 mod eval;
@@ -9,9 +9,9 @@ mod flake;
 mod instantiate;
 mod log;
 mod pin;
-mod repair;
+pub mod repair;
 pub mod run;
-mod store;
+pub mod store;
 pub mod targets;
 mod test;
 mod verify;
@@ -142,7 +142,7 @@ impl Context {
         match self.global.error_format {
             ErrorFormat::Human => report(error, show_trace),
             ErrorFormat::Json => crate::diagnostic::json(error),
-            ErrorFormat::Nix => crate::nix::render_error(error, show_trace),
+            ErrorFormat::Nix => crate::nix::render_error("zeval", error, show_trace),
         }
     }
 
@@ -272,7 +272,11 @@ fn sandbox_paths(words: &[String]) -> Result<Vec<Bind>> {
 
 /// The builder's options that flags and settings stand for; `options` are those of `--option`.
 pub fn build_options(flags: &BuildFlags, options: &[String]) -> Result<BuildOptions> {
-    let settings = settings(options)?;
+    build_options_in(flags, &settings(options)?)
+}
+
+/// The builder's options that flags and settings stand for.
+pub fn build_options_in(flags: &BuildFlags, settings: &NixSettings) -> Result<BuildOptions> {
     let default = BuildOptions::default();
     let seconds = |name: &str| {
         settings.number::<u64>(name).filter(|&seconds| seconds > 0).map(std::time::Duration::from_secs)
@@ -296,7 +300,7 @@ pub fn build_options(flags: &BuildFlags, options: &[String]) -> Result<BuildOpti
         features,
         systems,
         post_build_hook: flags.post_build_hook.clone().or(hook),
-        substitution: substitution(flags, &settings)?,
+        substitution: substitution(flags, settings)?,
         ..default
     })
 }

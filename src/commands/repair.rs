@@ -3,6 +3,8 @@
 use zeval_builder::{
     build::{BuildOptions, Check},
     cache::{self, Cache, CacheError},
+    cancel::Cancellation,
+    events::Observer,
     schedule::{Builder, DrvOutput},
     store::Store,
 };
@@ -13,24 +15,42 @@ use crate::{diagnostic::Failed, nix::settings::NixSettings};
 
 /// Puts the right files in the place of those of `path`: from one of the caches, or by building it again.
 pub fn repair(context: &Context, store: &Store, path: &StorePath, caches: &[String]) -> Result<()> {
+    repair_with(store, path, caches, BuildOptions::default(), &*context.view, &context.cancellation)
+}
+
+/// The same, with options for a build and somebody who watches.
+pub fn repair_with(
+    store: &Store,
+    path: &StorePath,
+    caches: &[String],
+    options: BuildOptions,
+    observer: &dyn Observer,
+    cancellation: &Cancellation,
+) -> Result<()> {
     let mut urls = caches.to_vec();
     if urls.is_empty() {
         urls = NixSettings::from_environment().map_err(Failed::other)?.words("substituters");
     }
     for url in urls {
         match Cache::new(&url)
-            .and_then(|cache| cache::repair_from(store, &cache, path, &*context.view, &context.cancellation))
+            .and_then(|cache| cache::repair_from(store, &cache, path, observer, cancellation))
         {
             Ok(()) => return Ok(()),
             Err(CacheError::Cancelled) => return Err(Failed::Cancelled),
             Err(error) => eprintln!("warning: {error}"),
         }
     }
-    rebuild(context, store, path)
+    rebuild(store, path, options, observer, cancellation)
 }
 
 /// Builds `path` again and puts the result in its place, if it is the same.
-fn rebuild(context: &Context, store: &Store, path: &StorePath) -> Result<()> {
+fn rebuild(
+    store: &Store,
+    path: &StorePath,
+    options: BuildOptions,
+    observer: &dyn Observer,
+    cancellation: &Cancellation,
+) -> Result<()> {
     let hopeless =
         |reason: &str| Failed::other(format!("'{path}' cannot be repaired: no cache has it, and {reason}"));
     let info = store.require(path).map_err(Failed::other)?;
@@ -47,9 +67,9 @@ fn rebuild(context: &Context, store: &Store, path: &StorePath) -> Result<()> {
         }
     }
     let Some(output) = output else { return Err(hopeless("its derivation makes something else now")) };
-    let options = BuildOptions { check: Check::Wanted, repair: true, ..BuildOptions::default() };
+    let options = BuildOptions { check: Check::Wanted, repair: true, ..options };
     let wanted = [DrvOutput { drv, output }];
-    Builder::new(store, options).build(&wanted, &*context.view, &context.cancellation)?;
+    Builder::new(store, options).build(&wanted, observer, cancellation)?;
     match store.is_intact(path).map_err(Failed::other)? {
         true => Ok(()),
         false => Err(hopeless("a new build did not mend it")),

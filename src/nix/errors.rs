@@ -13,7 +13,7 @@ const SHOWN: usize = 3;
 const REPEATED: usize = 5;
 
 /// The text of an error as Nix prints it to stderr; follows `showErrorInfo` of libutil/error.cc.
-pub fn render(error: &EvalError, show_trace: bool) -> String {
+pub fn render(program: &str, error: &EvalError, show_trace: bool) -> String {
     let mut body = Frames::render(&error.traces, show_trace);
     if !error.traces.is_empty() {
         body.push_str("\nerror: ");
@@ -26,9 +26,14 @@ pub fn render(error: &EvalError, show_trace: bool) -> String {
     }
     let mut text = expand_tabs(&indented("error: ", body.trim_end()));
     if error.kind == ErrorKind::Usage {
-        text.push_str("Try 'nix-instantiate --help' for more information.\n");
+        text.push_str(&format!("Try '{program} --help' for more information.\n"));
     }
     text
+}
+
+/// An error that is no error of an expression.
+pub fn message(text: &str) -> String {
+    indented("error: ", text.trim_end())
 }
 
 struct Frames<'e> {

@@ -17,7 +17,7 @@ use crate::{
 
 /// How much is said: as Nix counts.
 pub const WARN: i32 = 1;
-const INFO: i32 = 3;
+pub const INFO: i32 = 3;
 pub const TALKATIVE: i32 = 4;
 const DEBUG: i32 = 6;
 
@@ -32,6 +32,8 @@ pub struct Common {
     pub read_only: bool,
     pub gc_warning: bool,
     pub debugger: bool,
+    /// Whether what builders print is shown.
+    pub build_output: bool,
     /// What is no flag, in order.
     pub operands: Vec<OsString>,
 }
@@ -81,6 +83,15 @@ pub type OwnFlags<'f> = dyn FnMut(&str, &mut Rest) -> Result<bool, String> + 'f;
 
 /// Reads a command line.
 pub fn parse(arguments: &[OsString], own: &mut OwnFlags<'_>) -> Result<Common, String> {
+    parse_leaving(arguments, own, &mut |_, _| Ok(false))
+}
+
+/// As [`parse`]; flags that nobody knows go to `left`.
+pub fn parse_leaving(
+    arguments: &[OsString],
+    own: &mut OwnFlags<'_>,
+    left: &mut OwnFlags<'_>,
+) -> Result<Common, String> {
     let mut common = Common {
         settings: NixSettings::from_environment()?,
         arguments: Vec::new(),
@@ -89,6 +100,7 @@ pub fn parse(arguments: &[OsString], own: &mut OwnFlags<'_>) -> Result<Common, S
         read_only: false,
         gc_warning: true,
         debugger: false,
+        build_output: true,
         operands: Vec::new(),
     };
     if let Ok(path) = std::env::var("NIX_PATH") {
@@ -106,7 +118,11 @@ pub fn parse(arguments: &[OsString], own: &mut OwnFlags<'_>) -> Result<Common, S
             continue;
         } else if !text.starts_with('-') || text == "-" {
             common.operands.push(argument);
-        } else if !rest.split_letters(&text) && !own(&text, &mut rest)? && !common.take(&text, &mut rest)? {
+        } else if !rest.split_letters(&text)
+            && !own(&text, &mut rest)?
+            && !common.take(&text, &mut rest)?
+            && !left(&text, &mut rest)?
+        {
             return Err(format!("unrecognised flag '{text}'"));
         }
     }
@@ -119,7 +135,8 @@ impl Common {
             "-v" | "--verbose" => self.verbosity += 1,
             "--quiet" => self.verbosity = (self.verbosity - 1).max(0),
             "--debug" => self.verbosity = DEBUG,
-            "-Q" | "--no-build-output" | "--print-build-logs" | "-L" | "--repair" => {}
+            "-Q" | "--no-build-output" => self.build_output = false,
+            "--print-build-logs" | "-L" | "--repair" => {}
             "-K" | "--keep-failed" => self.settings.set("keep-failed", "true"),
             "-k" | "--keep-going" => self.settings.set("keep-going", "true"),
             "--readonly-mode" => self.read_only = true,

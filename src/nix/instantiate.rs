@@ -106,7 +106,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if options.version {
-        println!("nix-instantiate (Nix) 2.34.8");
+        super::print_version("nix-instantiate");
         return ExitCode::SUCCESS;
     }
     let common = match common {
@@ -134,6 +134,52 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     }
 }
 
+/// A session as the shared flags want it.
+pub fn session(common: &Common, store: &Arc<NixStore>) -> Arc<Session> {
+    let mut settings = common.evaluation();
+    settings.tell_files = common.verbosity >= TALKATIVE;
+    let quiet = common.verbosity < WARN;
+    let messages = move |message: &str| {
+        if !quiet || message.starts_with("trace: ") {
+            match message.split_once(WARNING) {
+                Some(("", text)) => eprintln!("{}", super::errors::aligned(WARNING, text)),
+                _ => eprintln!("{message}"),
+            }
+        }
+    };
+    let session = Session::with_messages(settings, store.clone(), Box::new(messages));
+    session.use_inputs(Arc::new(common.inputs(store, quiet)));
+    if common.verbosity >= TALKATIVE {
+        eprintln!("evaluating file '«nix-internal»/derivation-internal.nix'");
+    }
+    session
+}
+
+/// The derivations that a value holds, each with the output that it stands for.
+pub fn derivations_in(
+    evaluator: &mut Evaluator,
+    value: Value,
+    given: &[(Symbol, Value)],
+) -> Result<Vec<(String, String)>, Failure> {
+    let found = derivations::find(evaluator, value, given).map_err(|unsuitable| match unsuitable {
+        Unsuitable::Failure(failure) => failure,
+        Unsuitable::NotDerivations(_) => {
+            let message = "expression does not evaluate to a derivation (or a set or list of those)";
+            EvalError::wrong_type(PosId::NONE, message)
+        }
+    })?;
+    let mut all = Vec::new();
+    for found in found {
+        let path = derivations::drv_path(evaluator, found.value)?;
+        let Some(output) = derivations::output_name(evaluator, found.value)? else {
+            let message = format!("derivation '{path}' lacks an 'outputName' attribute");
+            return Err(EvalError::eval(PosId::NONE, message));
+        };
+        all.push((path, output));
+    }
+    Ok(all)
+}
+
 struct Run {
     options: Options,
     common: Common,
@@ -147,23 +193,8 @@ const WARNING: &str = "evaluation warning: ";
 
 impl Run {
     fn all(mut self) -> ExitCode {
-        let mut settings = self.common.evaluation();
-        settings.tell_files = self.common.verbosity >= TALKATIVE;
-        let show_trace = settings.show_trace;
-        let quiet = self.common.verbosity < WARN;
-        let messages = move |message: &str| {
-            if !quiet || message.starts_with("trace: ") {
-                match message.split_once(WARNING) {
-                    Some(("", text)) => eprintln!("{}", super::errors::aligned(WARNING, text)),
-                    _ => eprintln!("{message}"),
-                }
-            }
-        };
-        let session = Session::with_messages(settings, self.store.clone(), Box::new(messages));
-        session.use_inputs(Arc::new(self.common.inputs(&self.store, quiet)));
-        if self.common.verbosity >= TALKATIVE {
-            eprintln!("evaluating file '«nix-internal»/derivation-internal.nix'");
-        }
+        let show_trace = self.common.evaluation().show_trace;
+        let session = session(&self.common, &self.store);
         let mut evaluator = Evaluator::new(session);
         // What was printed stays printed when something fails later, and comes after the messages.
         let mut out = Vec::new();
@@ -176,7 +207,7 @@ impl Run {
         let status = match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprint!("{}", super::errors::render(&error, show_trace));
+                eprint!("{}", super::errors::render("nix-instantiate", &error, show_trace));
                 ExitCode::from(error.status as u8)
             }
         };
@@ -267,19 +298,7 @@ impl Run {
         given: &[(Symbol, Value)],
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        let found = derivations::find(evaluator, value, given).map_err(|unsuitable| match unsuitable {
-            Unsuitable::Failure(failure) => failure,
-            Unsuitable::NotDerivations(_) => {
-                let message = "expression does not evaluate to a derivation (or a set or list of those)";
-                EvalError::wrong_type(PosId::NONE, message)
-            }
-        })?;
-        for found in found {
-            let mut path = derivations::drv_path(evaluator, found.value)?;
-            let Some(output) = derivations::output_name(evaluator, found.value)? else {
-                let message = format!("derivation '{path}' lacks an 'outputName' attribute");
-                return Err(EvalError::eval(PosId::NONE, message));
-            };
+        for (mut path, output) in derivations_in(evaluator, value, given)? {
             match self.options.root.clone() {
                 Some(link) => path = self.add_root(&path, link)?,
                 None if self.common.gc_warning => {
@@ -339,7 +358,7 @@ fn world(message: String) -> Failure {
 }
 
 /// What the operands stand for: standard input comes first, and without any the folder's `default.nix` is meant.
-fn inputs(operands: Vec<OsString>, expressions: bool) -> Vec<Input> {
+pub fn inputs(operands: Vec<OsString>, expressions: bool) -> Vec<Input> {
     let (stdin, operands): (Vec<OsString>, Vec<OsString>) =
         operands.into_iter().partition(|operand| operand == "-");
     let mut inputs: Vec<Input> = stdin.iter().take(1).map(|_| Input::Stdin).collect();

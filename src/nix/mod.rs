@@ -1,8 +1,17 @@
 //! The commands under Nix's names, with Nix's flags and output.
 
+mod build;
+mod collect_garbage;
+mod command;
 mod errors;
 mod flags;
+mod hash;
 mod instantiate;
+mod nix_store;
+mod outcome;
+mod place;
+mod prefetch;
+mod realise;
 pub mod settings;
 mod settings_table;
 mod store;
@@ -11,12 +20,36 @@ use std::{ffi::OsString, process::ExitCode};
 
 pub use errors::render as render_error;
 
+/// What Nix we speak like.
+const VERSION: &str = "2.34.8";
+
+type Run = fn(&[OsString]) -> ExitCode;
+
+const COMMANDS: [(&str, Run); 7] = [
+    ("nix", command::run),
+    ("nix-build", build::run),
+    ("nix-collect-garbage", collect_garbage::run),
+    ("nix-hash", hash::run),
+    ("nix-instantiate", instantiate::run),
+    ("nix-prefetch-url", prefetch::run),
+    ("nix-store", nix_store::run),
+];
+
+fn find(name: &str) -> Option<Run> {
+    COMMANDS.iter().find(|(known, _)| *known == name).map(|(_, run)| *run)
+}
+
 /// Whether a name is that of a command of Nix that this program stands in for.
 pub fn is_command(name: &str) -> bool {
-    matches!(name, "nix-instantiate")
+    find(name).is_some()
 }
 
 /// Runs the command of that name.
-pub fn run(_: &str, arguments: &[OsString]) -> ExitCode {
-    instantiate::run(arguments)
+pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
+    find(name).map_or(ExitCode::FAILURE, |run| run(arguments))
+}
+
+/// `--version` of a command.
+fn print_version(name: &str) {
+    println!("{name} (Nix) {VERSION}");
 }

@@ -17,7 +17,7 @@ use zeval_model::{
 };
 
 use super::flags::Common;
-use crate::store::EvaluationStore;
+use crate::{diagnostic::Failed, store::EvaluationStore};
 
 /// Which store is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,17 +40,12 @@ pub struct NixStore {
 impl NixStore {
     /// The store that flags, settings and the environment name.
     pub fn new(common: &Common, read_only: bool) -> Result<NixStore, String> {
-        let named = std::env::var("NIX_REMOTE").ok().filter(|name| !name.is_empty());
-        let named = common.settings.text("store").map(str::to_owned).or(named);
-        let place = place(named.as_deref().unwrap_or("auto"))?;
-        let settings = &common.settings;
-        let default = zeval_builder::build::BuildOptions::default();
-        let options = zeval_builder::build::BuildOptions {
-            jobs: settings.number("max-jobs").unwrap_or(default.jobs).max(1),
-            cores: settings.number("cores").filter(|&cores| cores > 0).unwrap_or(default.cores),
-            keep_going: settings.is_on("keep-going").unwrap_or(default.keep_going),
-            keep_failed: settings.is_on("keep-failed").unwrap_or(default.keep_failed),
-            ..default
+        let place = place(location(common).as_deref().unwrap_or("auto"))?;
+        let flags = crate::cli::BuildFlags::default();
+        let options = match crate::commands::build_options_in(&flags, &common.settings) {
+            Ok(options) => options,
+            Err(Failed::Other(text) | Failed::Build { text, .. }) => return Err(text),
+            Err(_) => return Err("the settings cannot be read".into()),
         };
         Ok(NixStore { place, read_only, paths: PathsOnly::default(), options, opened: OnceLock::new() })
     }
@@ -87,6 +82,12 @@ impl NixStore {
             Place::Folder(_) => self.open().map(Some),
         }
     }
+}
+
+/// The store that the settings or the environment name.
+pub fn location(common: &Common) -> Option<String> {
+    let named = std::env::var("NIX_REMOTE").ok().filter(|name| !name.is_empty());
+    common.settings.text("store").map(str::to_owned).or(named)
 }
 
 /// Whether a text can be where a store is.

@@ -12,7 +12,7 @@ use zeval_model::store_path::References;
 use zeval_model::tree::{self, Filter, Modes, Walker, everything};
 use zeval_model::{Algorithm, ContentAddress, ContentMethod, Derivation, Hash, StorePath, nar};
 
-use super::{IoContext, PathInfo, Store, StoreError, now, seal};
+use super::{IoContext, PathInfo, Store, StoreError, seal};
 use crate::cancel::Cancellation;
 
 impl Store {
@@ -73,20 +73,7 @@ impl Store {
         file.write_all(text).doing("write", &made)?;
         drop(file);
         self.move_into_place(&made, path)?;
-        let (nar_hash, nar_size) = hash_nar_of_text(text);
-        let path = path.clone();
-        let content_address = Some(address);
-        Ok(PathInfo {
-            path,
-            nar_hash,
-            nar_size,
-            references,
-            deriver: None,
-            registered: now(),
-            content_address,
-            signatures: BTreeSet::new(),
-            ultimate: false,
-        })
+        Ok(PathInfo::of_contents(path, references, address, hash_nar_of_text(text)))
     }
 
     /// Adds the files at `source` as they are, without references.
@@ -189,20 +176,23 @@ impl Store {
         if self.is_valid(&path)? {
             return Ok(path);
         }
-        self.move_into_place(copy, &path)?;
-        let info = PathInfo {
-            path: path.clone(),
-            nar_hash,
-            nar_size,
-            references: BTreeSet::new(),
-            deriver: None,
-            registered: now(),
-            content_address: Some(address),
-            signatures: BTreeSet::new(),
-            ultimate: false,
-        };
-        self.register(&[info], &[])?;
+        self.place(copy, &path, BTreeSet::new(), address, (nar_hash, nar_size))?;
         Ok(path)
+    }
+
+    /// Makes `path` valid, which its contents name and whose lock the caller holds: its files are at `made`, their NAR has that
+    /// hash and size.
+    pub(super) fn place(
+        &self,
+        made: &Path,
+        path: &StorePath,
+        references: BTreeSet<StorePath>,
+        address: ContentAddress,
+        (nar_hash, nar_size): (Hash, u64),
+    ) -> Result<(), StoreError> {
+        self.move_into_place(made, path)?;
+        let info = PathInfo::of_contents(path, references, address, (nar_hash, nar_size));
+        self.register(&[info], &[])
     }
 
     /// Renames `made`, on the store's file system, to the place of `path`, which is not valid, and gives it its final

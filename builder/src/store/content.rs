@@ -8,7 +8,7 @@ use zeval_model::store_path::References;
 use zeval_model::tree::{self, Modes, Walker, everything};
 use zeval_model::{Algorithm, ContentAddress, ContentMethod, Hash, StorePath, ingest};
 
-use super::{PathInfo, Store, StoreError, now};
+use super::{PathInfo, Store, StoreError};
 use crate::cancel::Cancellation;
 
 impl Store {
@@ -84,22 +84,9 @@ impl Store {
             all.insert(old.clone(), path.clone());
             rewritten(&all, &files)?;
         }
-        let (nar_hash, nar_size) = hash_nar_of_path(&files, Algorithm::Sha256)?;
-        self.move_into_place(&files, &path)?;
         let mut all = references.others;
         all.extend(references.self_reference.then(|| path.clone()));
-        let info = PathInfo {
-            path: path.clone(),
-            nar_hash,
-            nar_size,
-            references: all,
-            deriver: None,
-            registered: now(),
-            content_address: Some(address),
-            signatures: BTreeSet::new(),
-            ultimate: false,
-        };
-        self.register(&[info], &[])?;
+        self.place(&files, &path, all, address, hash_nar_of_path(&files, Algorithm::Sha256)?)?;
         Ok(path)
     }
 }

@@ -113,20 +113,25 @@ impl Store {
         Ok(path)
     }
 
-    /// `paths`, each after those that it refers to.
+    /// `paths`, each after those that it refers to; in Nix's order.
     pub fn references_first(&self, paths: &BTreeSet<StorePath>) -> Result<Vec<StorePath>, StoreError> {
         let mut order = Vec::with_capacity(paths.len());
         let mut seen = BTreeSet::new();
+        // The paths on the way from a first one, each with those of its references that were not followed yet.
+        let mut way = Vec::new();
         for path in paths {
-            let mut stack = vec![(path.clone(), false)];
-            while let Some((path, is_left)) = stack.pop() {
-                if is_left {
-                    order.push(path);
-                } else if seen.insert(path.clone()) {
-                    let references = self.require(&path)?.references;
-                    stack.push((path, true));
-                    let wanted = references.into_iter().filter(|path| paths.contains(path));
-                    stack.extend(wanted.map(|path| (path, false)));
+            if seen.insert(path.clone()) {
+                way.push((path.clone(), self.require(path)?.references.into_iter()));
+            }
+            while let Some((_, rest)) = way.last_mut() {
+                match rest.next() {
+                    Some(next) => {
+                        if paths.contains(&next) && seen.insert(next.clone()) {
+                            let references = self.require(&next)?.references.into_iter();
+                            way.push((next, references));
+                        }
+                    }
+                    None => order.extend(way.pop().map(|(path, _)| path)),
                 }
             }
         }

@@ -27,6 +27,26 @@ pub struct PathInfo {
 }
 
 impl PathInfo {
+    /// The record of a path that became valid just now and is named by its contents; its NAR has that hash and size.
+    pub fn of_contents(
+        path: &StorePath,
+        references: BTreeSet<StorePath>,
+        address: ContentAddress,
+        (nar_hash, nar_size): (Hash, u64),
+    ) -> PathInfo {
+        PathInfo {
+            path: path.clone(),
+            nar_hash,
+            nar_size,
+            references,
+            deriver: None,
+            registered: super::now(),
+            content_address: Some(address),
+            signatures: BTreeSet::new(),
+            ultimate: false,
+        }
+    }
+
     /// What is signed of the path.
     pub fn fingerprint(&self) -> String {
         fingerprint(&self.path, &self.nar_hash, self.nar_size, &self.references)

@@ -142,6 +142,11 @@ impl Store {
         self.database.register(infos, realisations)
     }
 
+    /// Makes a path that nothing refers to invalid; its files, if there are any, become garbage.
+    pub fn forget(&self, path: &StorePath) -> Result<(), StoreError> {
+        self.database.delete([path]).map(drop)
+    }
+
     /// The valid path whose hash part is `hash_part`.
     pub fn find_by_hash_part(&self, hash_part: &str) -> Result<Option<StorePath>, StoreError> {
         self.database.find_by_hash_part(hash_part)

@@ -92,6 +92,19 @@ impl Store {
         Ok(())
     }
 
+    /// The bytes that files which are hard links of each other save.
+    pub fn shared_bytes(&self) -> Result<u64, StoreError> {
+        let folder = self.layout.links();
+        let Ok(entries) = fs::read_dir(&folder) else { return Ok(0) };
+        let mut bytes = 0;
+        for entry in entries {
+            let entry = entry.doing("read", &folder)?;
+            // The one kept for sharing, and the first to be shared, save nothing.
+            bytes += entry.metadata().map_or(0, |found| found.nlink().saturating_sub(2) * found.len());
+        }
+        Ok(bytes)
+    }
+
     fn share(&self, at: &Path, scratch: &Path, counters: &Counters) -> Result<(), StoreError> {
         let found = fs::symlink_metadata(at).doing("look at", at)?;
         if found.is_dir() {

@@ -6,7 +6,7 @@ use serde_json::json;
 use zeval_builder::store::Store;
 use zeval_model::StorePath;
 
-use super::{Context, Result, human, named};
+use super::{Context, Result, human};
 use crate::{cli::store::DiffClosures, diagnostic::Failed};
 
 /// A change of size below this is not worth a line.
@@ -22,11 +22,18 @@ struct Package {
 /// `zeval store diff-closures`
 pub fn diff_closures(context: &Context, arguments: &DiffClosures) -> Result<()> {
     let store = context.store()?;
-    let packages = |path: &std::path::PathBuf| {
-        let closure = named(&store, std::slice::from_ref(path), true)?;
-        packages(&store, &closure)
+    let path = |given| super::store_path(&store, given);
+    print(&store, &path(&arguments.before)?, &path(&arguments.after)?, arguments.json)
+}
+
+/// Prints how the closures of two paths differ.
+pub fn print(store: &Store, before: &StorePath, after: &StorePath, json: bool) -> Result<()> {
+    let packages = |path: &StorePath| {
+        store.require(path).map_err(Failed::other)?;
+        let closure = store.closure(&BTreeSet::from([path.clone()])).map_err(Failed::other)?;
+        packages(store, &closure)
     };
-    let (before, after) = (packages(&arguments.before)?, packages(&arguments.after)?);
+    let (before, after) = (packages(before)?, packages(after)?);
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let none = Package::default();
     let mut all = serde_json::Map::new();
@@ -37,7 +44,7 @@ pub fn diff_closures(context: &Context, arguments: &DiffClosures) -> Result<()> 
         if old.versions == new.versions && !is_notable {
             continue;
         }
-        if arguments.json {
+        if json {
             let difference =
                 json!({ "before": old.versions, "after": new.versions, "sizeDelta": grown as i64 });
             all.insert(name.clone(), difference);
@@ -53,7 +60,7 @@ pub fn diff_closures(context: &Context, arguments: &DiffClosures) -> Result<()> 
         }
         println!("{name}: {}", parts.join(", "));
     }
-    if arguments.json {
+    if json {
         println!("{}", json!(all));
     }
     Ok(())

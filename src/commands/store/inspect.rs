@@ -60,7 +60,7 @@ pub fn path_info(context: &Context, arguments: &Arguments) -> Result<()> {
 }
 
 /// As `nix path-info --json` prints it.
-fn as_json(info: &PathInfo, closure_size: Option<u64>) -> Value {
+pub fn as_json(info: &PathInfo, closure_size: Option<u64>) -> Value {
     let strings = |paths: &BTreeSet<StorePath>| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut object = json!({
         "ca": info.content_address.map(|address| address.to_string()),
@@ -81,7 +81,10 @@ fn as_json(info: &PathInfo, closure_size: Option<u64>) -> Value {
 }
 
 /// Reads each path of all closures once.
-fn closure_sizes(store: &Store, infos: &BTreeMap<StorePath, PathInfo>) -> Result<BTreeMap<StorePath, u64>> {
+pub fn closure_sizes(
+    store: &Store,
+    infos: &BTreeMap<StorePath, PathInfo>,
+) -> Result<BTreeMap<StorePath, u64>> {
     let all = store.closure(&infos.keys().cloned().collect()).map_err(Failed::other)?;
     let indices: BTreeMap<&StorePath, usize> = all.iter().zip(0..).collect();
     let mut nodes = Vec::with_capacity(all.len());

@@ -3,29 +3,58 @@
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 use serde_json::{Map, Value, json};
+use zeval_builder::store::Store;
 
 use super::{Context, Result, split};
 use crate::{cli::store::Ls, diagnostic::Failed};
 
+/// How a listing is to look.
+pub struct Shape {
+    pub long: bool,
+    pub recursive: bool,
+    pub json: bool,
+}
+
+/// How a path that is no folder is called in its own listing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Heading {
+    /// By its path.
+    Path,
+    /// Not at all.
+    Bare,
+}
+
 /// `zeval store ls`
 pub fn list(context: &Context, arguments: &Ls) -> Result<()> {
-    let (store_dir, below, physical) = locate(context, &arguments.path)?;
+    let shape = Shape { long: arguments.long, recursive: arguments.recursive, json: arguments.json };
+    print(&*context.store()?, &arguments.path, &shape, Heading::Path)
+}
+
+/// Lists what is at a path in the store.
+pub fn print(store: &Store, path: &Path, shape: &Shape, heading: Heading) -> Result<()> {
+    let (store_dir, below, physical) = locate(store, path)?;
     let failed = |error: io::Error| Failed::other(format!("cannot list '{store_dir}{below}': {error}"));
-    if arguments.json {
-        let listing = as_json(&physical, arguments.recursive, true).map_err(failed)?;
+    if shape.json {
+        let listing = as_json(&physical, shape.recursive, true).map_err(failed)?;
         println!("{listing}");
         return Ok(());
     }
+    let name = if heading == Heading::Path { format!("{store_dir}{below}") } else { String::new() };
     let is_folder = fs::symlink_metadata(&physical).map_err(failed)?.is_dir();
     match is_folder {
-        true => print_folder(&physical, ".", arguments).map_err(failed),
-        false => print_entry(&physical, &format!("{store_dir}{below}"), arguments).map_err(failed),
+        true => print_folder(&physical, ".", shape).map_err(failed),
+        false => print_entry(&physical, &name, shape).map_err(failed),
     }
 }
 
 /// `zeval store cat`
 pub fn cat(context: &Context, path: &Path) -> Result<()> {
-    let (store_dir, below, physical) = locate(context, path)?;
+    print_file(&*context.store()?, path)
+}
+
+/// Prints a file in the store.
+pub fn print_file(store: &Store, path: &Path) -> Result<()> {
+    let (store_dir, below, physical) = locate(store, path)?;
     let failed = |error: io::Error| Failed::other(format!("cannot read '{store_dir}{below}': {error}"));
     let found = fs::symlink_metadata(&physical).map_err(failed)?;
     if !found.is_file() {
@@ -39,9 +68,8 @@ pub fn cat(context: &Context, path: &Path) -> Result<()> {
 }
 
 /// The store path, what is below it, and where that is.
-fn locate(context: &Context, path: &Path) -> Result<(String, String, std::path::PathBuf)> {
-    let store = context.store()?;
-    let (path, below) = split(&store, path)?;
+fn locate(store: &Store, path: &Path) -> Result<(String, String, std::path::PathBuf)> {
+    let (path, below) = split(store, path)?;
     store.require(&path).map_err(Failed::other)?;
     let mut physical = store.physical(&path);
     // A link within the path must not lead out of it.
@@ -63,19 +91,19 @@ fn entries(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn print_folder(folder: &Path, shown: &str, arguments: &Ls) -> io::Result<()> {
+fn print_folder(folder: &Path, shown: &str, shape: &Shape) -> io::Result<()> {
     for name in entries(folder)? {
         let (path, shown) = (folder.join(&name), format!("{shown}/{name}"));
-        print_entry(&path, if arguments.recursive { &shown } else { &name }, arguments)?;
-        if arguments.recursive && fs::symlink_metadata(&path)?.is_dir() {
-            print_folder(&path, &shown, arguments)?;
+        print_entry(&path, if shape.recursive { &shown } else { &name }, shape)?;
+        if shape.recursive && fs::symlink_metadata(&path)?.is_dir() {
+            print_folder(&path, &shown, shape)?;
         }
     }
     Ok(())
 }
 
-fn print_entry(path: &Path, shown: &str, arguments: &Ls) -> io::Result<()> {
-    if !arguments.long {
+fn print_entry(path: &Path, shown: &str, shape: &Shape) -> io::Result<()> {
+    if !shape.long {
         println!("{shown}");
         return Ok(());
     }

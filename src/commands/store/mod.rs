@@ -3,10 +3,10 @@
 mod archives;
 mod collect;
 mod depends;
-mod differences;
+pub mod differences;
 mod draw;
-mod inspect;
-mod listing;
+pub mod inspect;
+pub mod listing;
 mod trust;
 
 pub use trust::secret_key;
@@ -66,7 +66,7 @@ pub fn split(store: &Store, path: &Path) -> Result<(StorePath, String)> {
 }
 
 /// The logical path of a file in the physical store. Links are followed until they are in the store, and not there.
-fn logical(store: &Store, given: &Path) -> Result<PathBuf> {
+pub fn logical(store: &Store, given: &Path) -> Result<PathBuf> {
     let root = store.layout().store();
     let real_root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     let mut path = std::path::absolute(given).map_err(Failed::other)?;
@@ -119,7 +119,7 @@ pub fn count_of(count: usize, noun: &str) -> String {
 }
 
 /// A size for people: in binary units, with a decimal.
-fn human(bytes: u64) -> String {
+pub fn human(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut size = bytes as f64 / 1024.0;
     let mut unit = 0;

@@ -1,0 +1,225 @@
+//! `nix`: those of its commands that deal with stores, hashes and keys.
+
+mod copy;
+mod hashes;
+mod objects;
+mod path_info;
+mod upkeep;
+
+use std::{collections::BTreeSet, ffi::OsString, process::ExitCode, sync::Arc};
+
+use zeval_builder::store::Store;
+use zeval_model::StorePath;
+
+use super::{
+    flags::{self, Common, INFO, Rest, WARN},
+    outcome::{Outcome, end, fail, usage},
+    place,
+};
+
+const HELP: &str = "Usage: nix COMMAND [FLAGS]
+
+The commands of Nix for stores, hashes and keys:
+
+  nix path-info, nix copy, nix log
+  nix store add|add-file|add-path|cat|delete|diff-closures|dump-path|gc|info|ls|make-content-addressed|optimise|
+            path-from-hash-part|prefetch-file|repair|sign|verify
+  nix hash  file|path|convert|to-base16|to-base32|to-base64|to-sri
+  nix nar   pack
+  nix key   generate-secret|convert-secret-to-public
+
+For building, evaluating and flakes there are zeval's own commands: see 'zeval --help'.
+";
+
+/// A command.
+struct Entry {
+    words: &'static [&'static str],
+    /// Flags without value; those that mean the same stand together, apart by a bar.
+    switches: &'static [&'static str],
+    /// Flags with a value.
+    valued: &'static [&'static str],
+    run: fn(&Call) -> Outcome<()>,
+}
+
+const RECURSIVE: &str = "-r|--recursive";
+const JSON: &str = "--json";
+
+#[rustfmt::skip]
+const COMMANDS: &[Entry] = &[
+    Entry { words: &["path-info"], run: path_info::run, valued: &["--json-format"],
+            switches: &[RECURSIVE, "-s|--size", "-S|--closure-size", "-h|--human-readable", "--sigs", JSON, "--all"] },
+    Entry { words: &["copy"], run: copy::run, valued: &["--to", "--from"],
+            switches: &[RECURSIVE, "--no-recursive", "--all", "--no-check-sigs", "-s|--substitute-on-destination"] },
+    Entry { words: &["log"], run: objects::log, switches: &[], valued: &[] },
+    Entry { words: &["store", "add"], run: objects::add, switches: &["--dry-run"],
+            valued: &["-n|--name", "--mode", "--hash-algo"] },
+    Entry { words: &["store", "add-file"], run: objects::add_file, switches: &["--dry-run"], valued: &["-n|--name"] },
+    Entry { words: &["store", "add-path"], run: objects::add, switches: &["--dry-run"], valued: &["-n|--name"] },
+    Entry { words: &["store", "cat"], run: objects::cat, switches: &[], valued: &[] },
+    Entry { words: &["store", "ls"], run: objects::ls, switches: &["-l|--long", "-R|--recursive", "-d|--directory", JSON], valued: &[] },
+    Entry { words: &["store", "dump-path"], run: objects::dump, switches: &[], valued: &[] },
+    Entry { words: &["nar", "pack"], run: objects::pack, switches: &[], valued: &[] },
+    Entry { words: &["nar", "dump-path"], run: objects::pack, switches: &[], valued: &[] },
+    Entry { words: &["store", "path-from-hash-part"], run: objects::from_hash_part, switches: &[], valued: &[] },
+    Entry { words: &["store", "prefetch-file"], run: objects::prefetch, switches: &[JSON, "--executable", "--unpack"],
+            valued: &["-n|--name", "--expected-hash", "--hash-type|--hash-algo"] },
+    Entry { words: &["store", "diff-closures"], run: objects::diff_closures, switches: &[], valued: &[] },
+    Entry { words: &["store", "gc"], run: upkeep::gc, switches: &["--dry-run"], valued: &["--max"] },
+    Entry { words: &["store", "delete"], run: upkeep::delete, switches: &[RECURSIVE, "--ignore-liveness"], valued: &[] },
+    Entry { words: &["store", "optimise"], run: upkeep::optimise, switches: &[], valued: &[] },
+    Entry { words: &["store", "verify"], run: upkeep::verify, valued: &["-s|--substituter", "-n|--sigs-needed"],
+            switches: &[RECURSIVE, "--all", "--no-contents", "--no-trust"] },
+    Entry { words: &["store", "repair"], run: upkeep::repair, switches: &[RECURSIVE, "--all"], valued: &[] },
+    Entry { words: &["store", "sign"], run: upkeep::sign, switches: &[RECURSIVE, "--all"], valued: &["-k|--key-file"] },
+    Entry { words: &["store", "make-content-addressed"], run: upkeep::make_content_addressed,
+            switches: &[RECURSIVE, JSON], valued: &[] },
+    Entry { words: &["store", "info"], run: upkeep::info, switches: &[JSON], valued: &[] },
+    Entry { words: &["store", "ping"], run: upkeep::info, switches: &[JSON], valued: &[] },
+    Entry { words: &["hash", "file"], run: hashes::file, switches: HASH_SWITCHES, valued: HASH_VALUED },
+    Entry { words: &["hash", "path"], run: hashes::path, switches: HASH_SWITCHES, valued: HASH_VALUED },
+    Entry { words: &["hash", "convert"], run: hashes::convert, switches: &[], valued: &["--to", "--from", "--hash-algo"] },
+    Entry { words: &["hash", "to-base16"], run: hashes::to_base16, switches: &[], valued: &["--type"] },
+    Entry { words: &["hash", "to-base32"], run: hashes::to_base32, switches: &[], valued: &["--type"] },
+    Entry { words: &["hash", "to-base64"], run: hashes::to_base64, switches: &[], valued: &["--type"] },
+    Entry { words: &["hash", "to-sri"], run: hashes::to_sri, switches: &[], valued: &["--type"] },
+    Entry { words: &["key", "generate-secret"], run: hashes::generate_key, switches: &[], valued: &["--key-name"] },
+    Entry { words: &["key", "convert-secret-to-public"], run: hashes::public_key, switches: &[], valued: &[] },
+];
+
+const HASH_SWITCHES: &[&str] = &["--sri", "--base16", "--base32", "--base64"];
+const HASH_VALUED: &[&str] = &["--type|--algo", "--format"];
+
+/// What a command works with.
+struct Call {
+    common: Common,
+    /// The switches that were given, by the first of their names.
+    switches: BTreeSet<&'static str>,
+    /// The values that were given, by the first of their names.
+    values: Vec<(&'static str, String)>,
+    /// The words that name the command.
+    words: &'static [&'static str],
+}
+
+/// Runs the command.
+pub fn run(arguments: &[OsString]) -> ExitCode {
+    end("nix", parse_and_run(arguments))
+}
+
+fn parse_and_run(arguments: &[OsString]) -> Outcome<()> {
+    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let Some(at) = words.iter().position(|word| COMMANDS.iter().any(|entry| entry.words[0] == *word)) else {
+        return without_command(&words);
+    };
+    let groups: Vec<&Entry> = COMMANDS.iter().filter(|entry| entry.words[0] == words[at]).collect();
+    let entry = match groups[..] {
+        [entry] if entry.words.len() == 1 => entry,
+        _ => sub_command(&words[at], words.get(at + 1), &groups)?,
+    };
+    let (before, after) = (&arguments[..at], &arguments[at + entry.words.len()..]);
+    let rest: Vec<OsString> = before.iter().chain(after).cloned().collect();
+    let mut switches = BTreeSet::new();
+    let mut values = Vec::new();
+    let common = flags::parse(&rest, &mut |flag, rest: &mut Rest| {
+        if let Some(name) = known(entry.switches, flag) {
+            switches.insert(name);
+        } else if let Some(name) = known(entry.valued, flag) {
+            values.push((name, rest.value(flag)?.to_string_lossy().into_owned()));
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    });
+    let common = match common {
+        Ok(common) => common,
+        Err(message) => return usage(message),
+    };
+    common.show_warnings();
+    (entry.run)(&Call { common, switches, values, words: entry.words })
+}
+
+fn without_command(words: &[String]) -> Outcome<()> {
+    if words.iter().any(|word| word == "--version") {
+        super::print_version("nix");
+        return Ok(());
+    }
+    if words.iter().any(|word| word == "--help" || word == "help") {
+        print!("{HELP}");
+        return Ok(());
+    }
+    match words.iter().find(|word| !word.starts_with('-')) {
+        Some(word) => usage(format!("'{word}' is not a recognised command")),
+        None => usage("no subcommand specified"),
+    }
+}
+
+fn sub_command<'e>(group: &str, word: Option<&String>, entries: &[&'e Entry]) -> Outcome<&'e Entry> {
+    let Some(word) = word.filter(|word| !word.starts_with('-')) else {
+        let names: Vec<String> = entries.iter().map(|entry| format!("· {}", entry.words[1])).collect();
+        let names = names.join("\n  ");
+        return usage(format!("nix {group} requires a sub-command. Available sub-commands:\n\n  {names}"));
+    };
+    match entries.iter().find(|entry| entry.words[1] == *word) {
+        Some(entry) => Ok(entry),
+        None => usage(format!("'{word}' is not a recognised command")),
+    }
+}
+
+/// The first name of a flag that is among those known.
+fn known(flags: &[&'static str], flag: &str) -> Option<&'static str> {
+    let found = flags.iter().find(|names| names.split('|').any(|name| name == flag))?;
+    found.split('|').next()
+}
+
+impl Call {
+    fn has(&self, switch: &str) -> bool {
+        self.switches.contains(switch)
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.values.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn store(&self) -> Outcome<Arc<Store>> {
+        place::open(&self.common)
+    }
+
+    fn operand(&self) -> Outcome<&OsString> {
+        match &self.common.operands[..] {
+            [one] => Ok(one),
+            [] => usage("more arguments are required"),
+            [_, more, ..] => usage(format!("unexpected argument '{}'", more.to_string_lossy())),
+        }
+    }
+
+    /// The valid paths that the operands name, with their closures if `recursive`.
+    fn paths(&self, store: &Store, recursive: bool) -> Outcome<BTreeSet<StorePath>> {
+        if self.has("--all") {
+            return Ok(store.all_valid()?);
+        }
+        let mut paths = BTreeSet::new();
+        for word in &self.common.operands {
+            let path = place::store_path(store, word)?;
+            if !store.is_valid(&path)? {
+                self.say(format!("don't know how to build these paths:\n  {path}"));
+                return fail(format!("path '{path}' is not valid"));
+            }
+            paths.insert(path);
+        }
+        match recursive {
+            true => Ok(store.closure(&paths)?),
+            false => Ok(paths),
+        }
+    }
+
+    fn say(&self, text: impl std::fmt::Display) {
+        if self.common.verbosity >= INFO {
+            eprintln!("{text}");
+        }
+    }
+
+    fn warn(&self, text: impl std::fmt::Display) {
+        if self.common.verbosity >= WARN {
+            eprintln!("warning: {text}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `nix path-info`
+
+use std::{collections::BTreeMap, fmt::Write as _, io::Write as _};
+
+use serde_json::{Map, Value, json};
+use zeval_builder::store::{PathInfo, Store};
+use zeval_model::{ContentMethod, StorePath};
+
+use super::{
+    super::{
+        outcome::{Outcome, usage},
+        place,
+    },
+    Call,
+};
+use crate::commands::store::inspect::{as_json, closure_sizes};
+
+pub fn run(call: &Call) -> Outcome<()> {
+    let store = call.store()?;
+    let format = match (call.has("--json"), call.value("--json-format")) {
+        (false, None) => None,
+        (_, Some("1")) => Some(1),
+        (_, Some("2")) => Some(2),
+        (true, None) => {
+            call.warn(
+                "'--json' without '--json-format' is deprecated; please specify '--json-format 1' or '--json-format 2'. \
+                 This will become an error in a future release.",
+            );
+            Some(1)
+        }
+        (_, Some(other)) => return usage(format!("invalid value '{other}' for '--json-format'")),
+    };
+    let mut missing = Vec::new();
+    let paths = match format {
+        Some(_) if !call.has("--all") => {
+            let mut paths = std::collections::BTreeSet::new();
+            for word in &call.common.operands {
+                let path = place::store_path(&store, word)?;
+                match store.is_valid(&path)? {
+                    true => drop(paths.insert(path)),
+                    false => missing.push(path),
+                }
+            }
+            if call.has("-r") { store.closure(&paths)? } else { paths }
+        }
+        _ => call.paths(&store, call.has("-r"))?,
+    };
+    for path in &missing {
+        call.say(format!("don't know how to build these paths:\n  {path}"));
+    }
+    let order = store.references_first(&paths)?;
+    let infos: BTreeMap<StorePath, PathInfo> =
+        order.iter().map(|path| Ok((path.clone(), store.require(path)?))).collect::<Outcome<_>>()?;
+    let sizes = if call.has("-S") { closure_sizes(&store, &infos)? } else { BTreeMap::new() };
+    let mut out = String::new();
+    match format {
+        Some(version) => out = format!("{}\n", all_as_json(&store, version, &infos, &missing, &sizes)?),
+        None => table(call, &order, &infos, &sizes, &mut out),
+    }
+    // Nobody reads on: that is no error of ours.
+    let _ = std::io::stdout().write_all(out.as_bytes());
+    Ok(())
+}
+
+fn table(
+    call: &Call,
+    order: &[StorePath],
+    infos: &BTreeMap<StorePath, PathInfo>,
+    sizes: &BTreeMap<StorePath, u64>,
+    out: &mut String,
+) {
+    let has_columns = call.has("-s") || call.has("-S") || call.has("--sigs");
+    let width = order.iter().map(|path| path.to_string().len()).max().filter(|_| has_columns).unwrap_or(0);
+    let size = |bytes: u64| match call.has("-h") {
+        true => aligned(bytes),
+        false => format!("{bytes:>11}"),
+    };
+    for path in order {
+        let info = &infos[path];
+        let _ = write!(out, "{:width$}", path.to_string());
+        if call.has("-s") {
+            let _ = write!(out, "\t{}", size(info.nar_size));
+        }
+        if let Some(&bytes) = sizes.get(path) {
+            let _ = write!(out, "\t{}", size(bytes));
+        }
+        if call.has("--sigs") {
+            let mut words: Vec<String> = Vec::new();
+            words.extend(info.ultimate.then(|| "ultimate".to_owned()));
+            words.extend(info.content_address.map(|address| format!("ca:{address}")));
+            words.extend(info.signatures.iter().map(ToString::to_string));
+            let _ = write!(out, "\t{}", words.join(" "));
+        }
+        out.push('\n');
+    }
+}
+
+/// A size for people in a column.
+fn aligned(bytes: u64) -> String {
+    let text = crate::commands::store::human(bytes);
+    format!("{text:>10}")
+}
+
+fn all_as_json(
+    store: &Store,
+    version: u32,
+    infos: &BTreeMap<StorePath, PathInfo>,
+    missing: &[StorePath],
+    sizes: &BTreeMap<StorePath, u64>,
+) -> Outcome<Value> {
+    let _ = store;
+    let mut all = Map::new();
+    let name = |path: &StorePath| if version == 1 { path.to_string() } else { path.base_name().to_owned() };
+    for path in missing {
+        all.insert(name(path), Value::Null);
+    }
+    for (path, info) in infos {
+        let mut object = as_json(info, sizes.get(path).copied());
+        if version == 2 {
+            object["ca"] = info.content_address.map_or(Value::Null, |address| {
+                let method = match address.method {
+                    ContentMethod::Nar => "nar",
+                    ContentMethod::Flat => "flat",
+                    ContentMethod::Text => "text",
+                    ContentMethod::Git => "git",
+                };
+                json!({ "hash": address.hash.to_sri(), "method": method })
+            });
+            object["deriver"] = info.deriver.as_ref().map_or(Value::Null, |path| json!(path.base_name()));
+            object["references"] = info.references.iter().map(StorePath::base_name).collect();
+            object["version"] = json!(2);
+        }
+        all.insert(name(path), object);
+    }
+    Ok(match version {
+        1 => Value::Object(all),
+        _ => json!({ "info": all, "storeDir": zeval_model::STORE_DIR, "version": 2 }),
+    })
+}

@@ -1,0 +1,333 @@
+//! Building for the commands under Nix's names: what they say before, meanwhile, and when something fails.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use zeval_builder::{
+    build::{BuildError, BuildOptions, Check},
+    cancel::Cancellation,
+    events::{Event, Observer},
+    fetch::{self, FetchError, Reason},
+    schedule::{Builder, DrvOutput, Failure, RealiseError},
+    store::Store,
+};
+use zeval_model::{Derivation, StorePath, derivation::DerivationKind};
+
+use super::{
+    errors,
+    flags::{Common, INFO, WARN},
+    outcome::{Outcome, Stop, fail},
+};
+
+/// What is to be valid.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    /// A path that is no derivation.
+    Path(StorePath),
+    /// Outputs of a derivation.
+    Outputs { drv: StorePath, outputs: BTreeSet<String> },
+}
+
+/// Builds, and says what Nix says.
+pub struct Realiser<'s> {
+    pub store: &'s Store,
+    pub options: BuildOptions,
+    pub verbosity: i32,
+    pub build_output: bool,
+}
+
+impl<'s> Realiser<'s> {
+    /// As the shared flags want it.
+    pub fn new(store: &'s Store, options: BuildOptions, common: &Common) -> Realiser<'s> {
+        Realiser { store, options, verbosity: common.verbosity, build_output: common.build_output }
+    }
+
+    /// Says what will have to be built, and what nobody knows how to.
+    pub fn announce(&self, wanted: &[Wanted]) -> Outcome<()> {
+        if self.verbosity < INFO {
+            return Ok(());
+        }
+        let planned = Builder::new(self.store, self.options.clone()).plan(&outputs(wanted));
+        let planned = planned.map_err(|error| self.unplannable(&error))?;
+        let drvs: BTreeSet<StorePath> = planned.into_iter().map(|planned| planned.drv).collect();
+        match drvs.len() {
+            0 => {}
+            1 => eprintln!("this derivation will be built:"),
+            count => eprintln!("these {count} derivations will be built:"),
+        }
+        for drv in self.store.references_first(&drvs)? {
+            eprintln!("  {drv}");
+        }
+        let unknown = self.unknown(wanted)?;
+        if !unknown.is_empty() {
+            eprintln!("don't know how to build these paths:");
+            unknown.iter().for_each(|path| eprintln!("  {path}"));
+        }
+        Ok(())
+    }
+
+    /// The plain paths that are not valid.
+    pub fn unknown(&self, wanted: &[Wanted]) -> Outcome<BTreeSet<StorePath>> {
+        let mut unknown = BTreeSet::new();
+        for wanted in wanted {
+            if let Wanted::Path(path) = wanted
+                && !self.store.is_valid(path)?
+            {
+                unknown.insert(path.clone());
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// Makes everything valid.
+    pub fn build(&self, wanted: &[Wanted]) -> Outcome<()> {
+        if let Some(path) = self.unknown(wanted)?.pop_first() {
+            return fail(format!("path '{path}' is required, but there is no substituter that can build it"));
+        }
+        let wanted = outputs(wanted);
+        if self.options.check != Check::Nothing
+            && !self.options.repair
+            && let Some(new) = wanted.iter().find(|wanted| !self.is_built(&wanted.drv))
+        {
+            return fail(nothing_to_compare(&new.drv));
+        }
+        let lines = Lines { verbosity: self.verbosity, build_output: self.build_output };
+        let builder = Builder::new(self.store, self.options.clone());
+        match builder.build(&wanted, &lines, &Cancellation::new()) {
+            Ok(_) => {}
+            Err(RealiseError::Failed { failures, dropped }) => {
+                return Err(self.failed(&wanted, &failures, &dropped));
+            }
+            Err(error) => return Err(self.unplannable(&error)),
+        }
+        if self.options.check == Check::Nothing {
+            self.store.sync()?;
+        }
+        Ok(())
+    }
+
+    fn unplannable(&self, error: &RealiseError) -> Stop {
+        match error {
+            RealiseError::NoSuchOutput { drv, output, .. } => {
+                Stop::of(format!("derivation '{drv}' does not have output '{output}'"))
+            }
+            error => Stop::of(error),
+        }
+    }
+
+    /// Says what failed, in the order of Nix: what others waited for, then what was asked for.
+    fn failed(&self, wanted: &[DrvOutput], failures: &[Failure], dropped: &[StorePath]) -> Stop {
+        let status = exit_status(failures, |drv| self.is_fixed(drv));
+        let mut asked: Vec<&StorePath> = wanted.iter().map(|wanted| &wanted.drv).collect();
+        asked.sort_by_key(|drv| (drv.name(), drv.base_name()));
+        asked.dedup();
+        let waited_for: BTreeSet<StorePath> = dropped.iter().flat_map(|drv| self.inputs(drv)).collect();
+        for failure in failures {
+            if !asked.contains(&&failure.drv) || waited_for.contains(&failure.drv) {
+                eprint!("{}", errors::message(&self.describe(failure)));
+            }
+        }
+        let lost: BTreeSet<&StorePath> = failures.iter().map(|failure| &failure.drv).chain(dropped).collect();
+        let mut texts: Vec<(StorePath, String)> = Vec::new();
+        for drv in dropped.iter().filter(|drv| !asked.contains(drv)) {
+            eprint!("{}", errors::message(&self.dependency_failed(drv, &lost)));
+        }
+        for drv in asked {
+            let failure = failures.iter().find(|failure| failure.drv == *drv);
+            match failure {
+                Some(failure) => texts.push((drv.clone(), self.describe(failure))),
+                None if dropped.contains(drv) => {
+                    texts.push((drv.clone(), self.dependency_failed(drv, &lost)));
+                }
+                None if !self.is_built(drv) => texts.push((drv.clone(), String::new())),
+                None => {}
+            }
+        }
+        self.last_words(texts, status)
+    }
+
+    /// One failure is the error; of several all are told, and then that they failed.
+    fn last_words(&self, mut texts: Vec<(StorePath, String)>, status: u8) -> Stop {
+        if texts.len() < 2 {
+            let text = texts.pop().map(|(_, text)| text).unwrap_or_default();
+            return Stop::Failed { text, status };
+        }
+        let first = texts.iter().position(|(_, text)| !text.is_empty()).unwrap_or(0);
+        let (others, first) = (
+            texts.iter().enumerate().filter(|(index, _)| *index != first).map(|(_, (_, text))| text),
+            &texts[first].1,
+        );
+        for text in others.chain([first]) {
+            match text.is_empty() {
+                true => eprintln!(),
+                false => eprint!("{}", errors::message(text)),
+            }
+        }
+        let names: BTreeSet<String> = texts.iter().map(|(drv, _)| format!("'{drv}'")).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        Stop::Failed { text: format!("build of {} failed", names.join(", ")), status }
+    }
+
+    fn inputs(&self, drv: &StorePath) -> Vec<StorePath> {
+        let drv = self.store.derivation(drv);
+        drv.map_or_else(|_| Vec::new(), |drv| drv.input_derivations.into_keys().collect())
+    }
+
+    fn is_fixed(&self, drv: &StorePath) -> bool {
+        self.store.derivation(drv).is_ok_and(|drv| matches!(drv.kind(), Ok(DerivationKind::Fixed)))
+    }
+
+    fn is_built(&self, drv: &StorePath) -> bool {
+        let known = output_paths(self.store, drv).unwrap_or_default();
+        known
+            .iter()
+            .all(|(_, path)| path.as_ref().is_some_and(|path| self.store.is_valid(path).unwrap_or(false)))
+    }
+
+    fn describe(&self, failure: &Failure) -> String {
+        let drv = &failure.drv;
+        match &failure.error {
+            BuildError::BuilderFailed { last_lines, .. } => {
+                let reason = reason_of(&failure.error);
+                let mut text = self.cannot_build(drv, &format!("builder {reason}."));
+                if !self.build_output && !last_lines.is_empty() {
+                    let lines: String = last_lines.iter().map(|line| format!("> {line}\n")).collect();
+                    let _ = write!(text, "Last {} log lines:\n{lines}", last_lines.len());
+                    let _ = write!(text, "For full logs, run:\n  nix log {drv}");
+                }
+                text
+            }
+            BuildError::MissingOutput { output, path, .. } => format!(
+                "builder for '{drv}' failed to produce output path for output '{output}' at \"{}\"",
+                self.store.physical(path).display()
+            ),
+            error if wrong_hash(error).is_some() => {
+                let (expected, actual) = wrong_hash(error).unwrap_or_default();
+                format!(
+                    "hash mismatch in fixed-output derivation '{drv}':\n  specified: {expected}\n     got:    {actual}"
+                )
+            }
+            BuildError::TimedOut { limit, .. } | BuildError::Silent { limit, .. } => {
+                format!("timed out after {} seconds", limit.as_secs())
+            }
+            BuildError::Differs { path, kept, .. } => {
+                let kept = kept.as_ref().map(|kept| format!(" from '{}'", kept.display()));
+                format!(
+                    "derivation '{drv}' may not be deterministic: output '{path}' differs{}",
+                    kept.unwrap_or_default()
+                )
+            }
+            BuildError::NothingToCompare { .. } => nothing_to_compare(drv),
+            error => self.cannot_build(drv, &format!("{error}.")),
+        }
+    }
+
+    fn dependency_failed(&self, drv: &StorePath, lost: &BTreeSet<&StorePath>) -> String {
+        match self.inputs(drv).iter().filter(|input| lost.contains(input)).count() {
+            1 => self.cannot_build(drv, "1 dependency failed."),
+            count => self.cannot_build(drv, &format!("{count} dependencies failed.")),
+        }
+    }
+
+    fn cannot_build(&self, drv: &StorePath, reason: &str) -> String {
+        let mut text = format!("Cannot build '{drv}'.\nReason: {reason}\nOutput paths:\n");
+        let paths = output_paths(self.store, drv).unwrap_or_default();
+        let paths: BTreeSet<StorePath> = paths.into_iter().filter_map(|(_, path)| path).collect();
+        for path in paths {
+            let _ = writeln!(text, "  {path}");
+        }
+        text
+    }
+}
+
+fn nothing_to_compare(drv: &StorePath) -> String {
+    format!(
+        "some outputs of '{drv}' are not valid, so checking is not possible\nHint: --rebuild and --check error if the \
+         derivation was not previously built and cannot be substituted.\n      Remove it to perform a fresh build, or \
+         use --repair to rewrite missing or corrupted builds in the store."
+    )
+}
+
+/// The hash that was specified and that of what was made, where they differ.
+fn wrong_hash(error: &BuildError) -> Option<(String, String)> {
+    match error {
+        BuildError::HashMismatch { expected, actual, .. } => Some((expected.clone(), actual.clone())),
+        BuildError::Fetch(fetch::Error::Fetch(FetchError::NoAddressServes { attempts, .. })) => {
+            attempts.iter().find_map(|attempt| match &attempt.reason {
+                Reason::WrongHash(wrong) => Some((wrong.expected.to_sri(), wrong.got.to_sri())),
+                _ => None,
+            })
+        }
+        _ => None,
+    }
+}
+
+fn reason_of(error: &BuildError) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("the builder ").unwrap_or(&text);
+    text.split(';').next().unwrap_or_default().to_owned()
+}
+
+fn outputs(wanted: &[Wanted]) -> Vec<DrvOutput> {
+    let mut all = Vec::new();
+    for wanted in wanted {
+        if let Wanted::Outputs { drv, outputs } = wanted {
+            all.extend(outputs.iter().map(|output| DrvOutput { drv: drv.clone(), output: output.clone() }));
+        }
+    }
+    all
+}
+
+/// The outputs of a derivation, with their paths where they are known.
+pub fn output_paths(store: &Store, drv: &StorePath) -> Outcome<Vec<(String, Option<StorePath>)>> {
+    let read: Derivation = store.derivation(drv)?;
+    let mut all = Vec::new();
+    for (name, output) in &read.outputs {
+        let path = match output.path() {
+            Some(path) => Some(path.clone()),
+            None => store.realisation(drv, name)?,
+        };
+        all.push((name.clone(), path));
+    }
+    Ok(all)
+}
+
+/// As Nix combines the reasons: what may go better next time is 1, else bits tell what kinds of failures there were.
+fn exit_status(failures: &[Failure], is_fixed: impl Fn(&StorePath) -> bool) -> u8 {
+    const FAILED: u8 = 4;
+    const TIMED_OUT: u8 = FAILED | 1;
+    const WRONG_HASH: u8 = FAILED | 2;
+    const DIFFERS: u8 = 8;
+    const MARK: u8 = 0x60;
+    let bits = failures.iter().fold(0, |bits, failure| {
+        bits | match &failure.error {
+            BuildError::TimedOut { .. } | BuildError::Silent { .. } => TIMED_OUT,
+            error if wrong_hash(error).is_some() => WRONG_HASH,
+            BuildError::Differs { .. } => DIFFERS,
+            BuildError::BuilderFailed { .. } if !is_fixed(&failure.drv) => FAILED,
+            BuildError::LogTooLong { .. } => FAILED,
+            _ => 0,
+        }
+    });
+    if bits == 0 { 1 } else { bits | MARK }
+}
+
+/// What happens, a line each, as Nix's older commands say it.
+struct Lines {
+    verbosity: i32,
+    build_output: bool,
+}
+
+impl Observer for Lines {
+    fn event(&self, event: Event) {
+        match event {
+            Event::Started { drv, .. } if self.verbosity >= INFO => eprintln!("building '{drv}'..."),
+            Event::LogLine { line, .. } if self.build_output => eprintln!("{line}"),
+            Event::WaitingForLock { path, .. } if self.verbosity >= INFO => {
+                eprintln!("waiting for lock on '{path}'");
+            }
+            Event::Kept { path, .. } => eprintln!("note: keeping build directory '{}'", path.display()),
+            Event::Warning { text } if self.verbosity >= WARN => eprintln!("warning: {text}"),
+            _ => {}
+        }
+    }
+}
