@@ -62,6 +62,8 @@ pub enum LogFormat {
     Live,
     /// A line an event
     Plain,
+    /// As Nix's internal-json, for programs such as nix-output-monitor
+    InternalJson,
 }
 
 /// The commands.
@@ -81,6 +83,8 @@ pub enum Command {
     Instantiate(Instantiate),
     /// Print the log of a build
     Log(Log),
+    /// List what was built here
+    History(History),
     /// List, check, add and update the pins of sources
     Pin(Pin),
     /// Evaluate expressions as they are typed
@@ -99,6 +103,8 @@ pub enum Command {
     Test(Test),
     /// Compare built outputs with the hashes recorded beside an expression
     Verify(Verify),
+    /// Say what changed between two derivations
+    WhyRebuild(WhyRebuild),
 }
 
 /// What to evaluate.
@@ -191,10 +197,43 @@ pub struct Build {
     /// Print what would be built, and build nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Write what ran when to this file, for chrome://tracing or Perfetto
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Build again what is built already, and compare bit for bit
     #[arg(long)]
     pub check: bool,
+    /// With --check: build again where all is otherwise that must not matter
+    #[arg(long, requires = "check")]
+    pub vary: bool,
     /// Print the results as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `zeval history`
+#[derive(Args)]
+pub struct History {
+    /// Only paths whose name contains this
+    pub name: Option<String>,
+    /// At most so many, the latest first
+    #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
+    pub limit: usize,
+    /// Print them as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `zeval why-rebuild`
+#[derive(Args)]
+pub struct WhyRebuild {
+    /// A derivation: its path, a path that it made, a link to one, or a file with an expression
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// Another one
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
+    /// Print the changes as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -130,10 +130,15 @@ impl eval::Store for EvaluationStore {
         self.flush()?;
         let mut outputs = Vec::with_capacity(wanted.len());
         for built in wanted {
-            let Derived::Opaque(drv) = &*built.derivation else {
-                return Err("outputs of derivations that are themselves built cannot be imported yet".into());
+            let drv = match &*built.derivation {
+                Derived::Opaque(drv) => drv.clone(),
+                // A derivation that is itself built must be, before it is known.
+                Derived::Built(inner) => match &self.realise(&[inner])?[..] {
+                    [drv] => drv.clone(),
+                    _ => return Err("a derivation that is built has one path".into()),
+                },
             };
-            outputs.push(DrvOutput { drv: drv.clone(), output: built.output.clone() });
+            outputs.push(DrvOutput { drv, output: built.output.clone() });
         }
         let builder = Builder::new(&self.store, self.options.clone());
         let built = builder.build(&outputs, &*self.observer, &self.cancellation)?;

@@ -18,6 +18,13 @@ impl ActivityId {
     }
 }
 
+impl ActivityId {
+    /// Its number, for programs.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// How a derivation is realised, as far as a person watching cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActivityKind {

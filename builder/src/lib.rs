@@ -11,3 +11,4 @@ pub mod sandbox;
 pub mod schedule;
 pub mod store;
 pub mod unpack;
+pub mod user_environment;

@@ -1,6 +1,9 @@
 //! `zeval build`: makes the outputs of derivations valid and links to them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde_json::json;
 use zeval_builder::{
@@ -11,10 +14,18 @@ use zeval_builder::{
 };
 
 use super::{Context, Result, build_options, targets::Target};
-use crate::{cli::Build, diagnostic::Failed};
+use crate::{cli::Build, diagnostic::Failed, progress::Traced};
 
 /// Runs the command.
 pub fn run(context: &Context, arguments: &Build) -> Result<()> {
+    let Some(file) = &arguments.trace else { return build(context, arguments) };
+    let traced = Arc::new(Traced::new(context.view.clone()));
+    let result = build(&Context { view: traced.clone(), ..context.clone() }, arguments);
+    // A failed build is the one to look at.
+    traced.write(file).map_err(Failed::Other).and(result)
+}
+
+fn build(context: &Context, arguments: &Build) -> Result<()> {
     let store = context.store()?;
     let options = build_options(&arguments.options, &arguments.source.language.option)?;
     let targets = context.targets(&arguments.source, &store, &options)?;
@@ -25,7 +36,7 @@ pub fn run(context: &Context, arguments: &Build) -> Result<()> {
     let built =
         Builder::new(&store, options.clone()).build(&wanted, &*context.view, &context.cancellation)?;
     if arguments.check {
-        check(context, &store, options, &wanted)?;
+        check(context, &store, BuildOptions { vary: arguments.vary, ..options }, &wanted)?;
     }
     if !arguments.no_link {
         link(&store, &targets, &built, arguments.out_link.as_deref())?;

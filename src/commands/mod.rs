@@ -6,6 +6,7 @@ mod develop;
 mod doc;
 mod eval;
 mod flake;
+mod history;
 mod instantiate;
 mod log;
 mod pin;
@@ -15,6 +16,7 @@ pub mod store;
 pub mod targets;
 mod test;
 mod verify;
+mod why_rebuild;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -75,6 +77,7 @@ pub fn run() -> ExitCode {
         Command::Doc(arguments) => doc::run(&arguments),
         Command::Eval(arguments) => eval::run(&context, &arguments),
         Command::Flake(arguments) => flake::run(&context, &arguments),
+        Command::History(arguments) => history::run(&context, &arguments),
         Command::Instantiate(arguments) => instantiate::run(&context, &arguments),
         Command::Log(arguments) => log::run(&context, &arguments),
         Command::Pin(arguments) => pin::run(&context, &arguments),
@@ -86,6 +89,7 @@ pub fn run() -> ExitCode {
         Command::Store(arguments) => store::run(&context, &arguments),
         Command::Test(arguments) => test::run(&context, &arguments),
         Command::Verify(arguments) => verify::run(&context, &arguments),
+        Command::WhyRebuild(arguments) => why_rebuild::run(&context, &arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,10 @@
 //! What a person sees of a build: a live view on a terminal, else a line an event.
 
 mod bar;
+mod internal_json;
 mod live;
 mod plain;
+mod trace;
 
 use std::{collections::HashMap, io::IsTerminal, sync::Arc};
 
@@ -12,6 +14,7 @@ use zeval_builder::{
 };
 
 pub use bar::bar;
+pub use trace::Traced;
 
 use crate::cli::{Global, LogFormat};
 
@@ -35,6 +38,7 @@ pub fn view(global: &Global) -> Arc<dyn View> {
     match format {
         LogFormat::Live => Arc::new(live::Live::new()),
         LogFormat::Plain => Arc::new(plain::Plain::new()),
+        LogFormat::InternalJson => Arc::new(internal_json::InternalJson::new()),
     }
 }
 

@@ -10,10 +10,8 @@ use zeval_model::{Algorithm, Derivation, Hash, STORE_DIR, StorePath};
 use super::attributes::Attributes;
 use super::error::{BuildError, Malformed};
 use super::shell;
+use crate::sandbox::Surroundings;
 use crate::store::Store;
-
-/// The build folder inside the sandbox.
-pub const BUILD_TOP: &str = "/build";
 
 /// Everything that depends on the derivation and not on the machine.
 pub struct Start {
@@ -34,6 +32,7 @@ pub struct Preparation<'a> {
     /// Everything that the builder sees in the store.
     pub inputs: &'a BTreeSet<StorePath>,
     pub cores: usize,
+    pub surroundings: &'a Surroundings,
     /// The certificates' file inside, if the build has the network.
     pub certificates: Option<&'a str>,
 }
@@ -53,12 +52,12 @@ impl Preparation<'_> {
                 for (variable, file) in
                     [("NIX_ATTRS_SH_FILE", ".attrs.sh"), ("NIX_ATTRS_JSON_FILE", ".attrs.json")]
                 {
-                    set(&mut environment, variable, &format!("{BUILD_TOP}/{file}"));
+                    set(&mut environment, variable, &self.in_build_folder(file));
                 }
             }
         }
         for variable in ["NIX_BUILD_TOP", "TMPDIR", "TEMPDIR", "TMP", "TEMP", "PWD"] {
-            set(&mut environment, variable, BUILD_TOP);
+            set(&mut environment, variable, &self.surroundings.build_folder.to_string_lossy());
         }
         if self.kind == DerivationKind::Fixed {
             set(&mut environment, "NIX_OUTPUT_CHECKED", "1");
@@ -72,8 +71,15 @@ impl Preparation<'_> {
         Ok(Start { environment, arguments: self.arguments(), files })
     }
 
+    fn in_build_folder(&self, file: &str) -> String {
+        format!("{}/{file}", self.surroundings.build_folder.display())
+    }
+
     fn defaults(&self) -> BTreeMap<BString, BString> {
         let mut environment = BTreeMap::new();
+        for (name, value) in &self.surroundings.variables {
+            set(&mut environment, name, value);
+        }
         set(&mut environment, "PATH", "/path-not-set");
         set(&mut environment, "HOME", "/homeless-shelter");
         set(&mut environment, "NIX_STORE", STORE_DIR);
@@ -99,7 +105,7 @@ impl Preparation<'_> {
             self.fill_placeholders(&mut content);
             let mut variable = name.clone();
             variable.push_str("Path");
-            environment.insert(variable, BString::from(format!("{BUILD_TOP}/{file}")));
+            environment.insert(variable, BString::from(self.in_build_folder(&file)));
             files.insert(file, content.into());
         }
         Ok(())

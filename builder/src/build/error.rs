@@ -12,7 +12,7 @@ use zeval_model::{Hash, StorePath};
 
 use crate::sandbox::End;
 use crate::store::{StoreError, Unfit};
-use crate::{fetch, unpack};
+use crate::{fetch, unpack, user_environment};
 
 /// What is wrong with a derivation's own text.
 #[derive(Debug, Error)]
@@ -51,7 +51,9 @@ pub enum BuildError {
     NoSandbox,
     #[error("it is built, but the post-build hook {} {reason}", hook.display())]
     HookFailed { hook: PathBuf, reason: String },
-    #[error("no builtin builder is called '{0}'; there are builtin:fetchurl and builtin:unpack")]
+    #[error(
+        "no builtin builder is called '{0}'; there are builtin:fetchurl, builtin:unpack, builtin:unpack-channel and builtin:buildenv"
+    )]
     UnknownBuiltin(String),
     #[error("cannot make the sandbox: cannot {step}: {source}{}", hint_suffix(hint))]
     Sandbox { step: String, source: io::Error, hint: Option<String> },
@@ -108,6 +110,8 @@ pub enum BuildError {
     Fetch(#[from] fetch::Error),
     #[error(transparent)]
     Unpack(#[from] unpack::Error),
+    #[error(transparent)]
+    UserEnvironment(#[from] user_environment::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cancelled")]

@@ -25,9 +25,9 @@ use zeval_model::{Derivation, StorePath};
 use crate::builtin;
 use crate::cancel::Cancellation;
 use crate::events::{ActivityId, ActivityKind, Event, Observer};
-use crate::sandbox::Identity;
+use crate::sandbox::{Identity, Surroundings};
 use crate::store::{Effort, FileLock, IoContext, Realisation, Store, StoreError};
-use crate::{fetch, unpack};
+use crate::{fetch, unpack, user_environment};
 use attributes::Attributes;
 use environment::Preparation;
 use outputs::{Made, Raw};
@@ -44,7 +44,7 @@ const BUILTIN_PREFIX: &[u8] = b"builtin:";
 pub fn activity_kind(drv: &Derivation) -> ActivityKind {
     match drv.builder.as_bytes() {
         b"builtin:fetchurl" => ActivityKind::Fetch,
-        b"builtin:unpack" => ActivityKind::Unpack,
+        b"builtin:unpack" | b"builtin:unpack-channel" => ActivityKind::Unpack,
         _ => ActivityKind::Build,
     }
 }
@@ -76,7 +76,7 @@ impl Task<'_> {
         realised_for: &[StorePath],
     ) -> Result<BTreeMap<String, StorePath>, BuildError> {
         let attributes = Attributes::of(self.drv)?;
-        let made = self.make(&attributes, folders)?;
+        let made = self.make(&attributes, folders, &Surroundings::default())?;
         self.install(&made, realised_for)?;
         hook::run(self, &made)?;
         Ok(made.into_iter().map(|(name, made)| (name, made.info.path)).collect())
@@ -89,7 +89,8 @@ impl Task<'_> {
         present: &BTreeMap<String, StorePath>,
     ) -> Result<(), BuildError> {
         let attributes = Attributes::of(self.drv)?;
-        let made = self.make(&attributes, folders)?;
+        let surroundings = if self.options.vary { Surroundings::varied() } else { Surroundings::default() };
+        let made = self.make(&attributes, folders, &surroundings)?;
         let mut difference = None;
         for (name, made) in &made {
             let expected = present.get(name).map(|path| self.store.info(path)).transpose()?.flatten();
@@ -118,13 +119,14 @@ impl Task<'_> {
         &self,
         attributes: &Attributes<'_>,
         folders: &Folders,
+        surroundings: &Surroundings,
     ) -> Result<BTreeMap<String, Made>, BuildError> {
         let kind = self.drv.kind()?;
         let scratch = outputs::scratch_paths(self.drv, self.drv_path)?;
         let started = Instant::now();
         let finished = match self.drv.builder.strip_prefix(BUILTIN_PREFIX) {
             Some(name) => self.run_builtin(name, folders, &scratch),
-            None => self.run_process(attributes, kind, folders, &scratch),
+            None => self.run_process(attributes, kind, folders, &scratch, surroundings),
         };
         let finished = finished.inspect_err(|error| self.keep_failed(error, folders))?;
         self.record_effort(started, &finished)?;
@@ -179,6 +181,8 @@ impl Task<'_> {
         let result = match name {
             b"fetchurl" => fetch::run(&request).map_err(BuildError::from),
             b"unpack" => unpack::run(&request).map_err(BuildError::from),
+            b"unpack-channel" => unpack::run_channel(&request).map_err(BuildError::from),
+            b"buildenv" => user_environment::run(&request).map_err(BuildError::from),
             _ => Err(BuildError::UnknownBuiltin(self.drv.builder.to_string())),
         };
         match result {
@@ -194,6 +198,7 @@ impl Task<'_> {
         kind: DerivationKind,
         folders: &Folders,
         scratch: &BTreeMap<String, StorePath>,
+        surroundings: &Surroundings,
     ) -> Result<Finished, BuildError> {
         let platform = self.drv.platform.to_str_lossy();
         if !self.options.systems.iter().any(|system| *system == platform) {
@@ -209,7 +214,8 @@ impl Task<'_> {
             attributes,
             scratch,
             inputs: self.inputs,
-            cores: self.options.cores,
+            cores: self.cores(surroundings),
+            surroundings,
             certificates: self
                 .options
                 .certificates
@@ -223,7 +229,8 @@ impl Task<'_> {
         let run = Run {
             store: self.store,
             options: self.options,
-            identity: self.identity,
+            identity: &self.identity_in(surroundings),
+            surroundings,
             observer: self.observer,
             cancellation: self.cancellation,
             id: self.id,
@@ -235,6 +242,28 @@ impl Task<'_> {
                 .is_some_and(|features| features.iter().any(|feature| feature == "kvm")),
         };
         run.run(&self.drv.builder, &start, folders, log)
+    }
+
+    fn is_varied(&self, surroundings: &Surroundings) -> bool {
+        *surroundings != Surroundings::default()
+    }
+
+    fn cores(&self, surroundings: &Surroundings) -> usize {
+        match (self.is_varied(surroundings), self.options.cores) {
+            (false, cores) => cores,
+            (true, 1) => 2,
+            (true, _) => 1,
+        }
+    }
+
+    /// Who the build is inside.
+    fn identity_in(&self, surroundings: &Surroundings) -> Identity {
+        let mut identity = self.identity.clone();
+        if self.is_varied(surroundings) {
+            identity.inside_user += 1;
+            identity.inside_group += 1;
+        }
+        identity
     }
 
     /// Refuses what this machine, or zeval, does not offer.

@@ -28,6 +28,8 @@ pub struct BuildOptions {
     /// The most bytes a build may print.
     pub max_log_size: Option<u64>,
     pub check: Check,
+    /// Checks in other surroundings: what must not matter is otherwise.
+    pub vary: bool,
     /// Puts what `check` built, if it is the same, in the place of files that suffered.
     pub repair: bool,
     /// Further files and folders of the host that every build sees: an explicit hole in the sandbox.
@@ -70,6 +72,7 @@ impl Default for BuildOptions {
             max_silent_time: None,
             max_log_size: None,
             check: Check::Nothing,
+            vary: false,
             repair: false,
             sandbox_paths: Vec::new(),
             systems: native_systems(),

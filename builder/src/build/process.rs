@@ -11,12 +11,12 @@ use bstr::{BString, ByteSlice};
 use serde::Deserialize;
 use zeval_model::StorePath;
 
-use super::environment::{BUILD_TOP, Start};
+use super::environment::Start;
 use super::error::BuildError;
 use super::options::{BuildOptions, KVM};
 use crate::cancel::Cancellation;
 use crate::events::{ActivityId, Event, Observer};
-use crate::sandbox::{self, Bind, End, Identity, Plan, Process, Report, Stop};
+use crate::sandbox::{self, Bind, End, Identity, Plan, Process, Report, Stop, Surroundings};
 use crate::store::{IoContext, LogWriter, Store, StoreError, TemporaryFolder, make_folder};
 
 /// A line of the log that is longer is cut in pieces.
@@ -27,6 +27,7 @@ pub struct Run<'a> {
     pub store: &'a Store,
     pub options: &'a BuildOptions,
     pub identity: &'a Identity,
+    pub surroundings: &'a Surroundings,
     pub observer: &'a dyn Observer,
     pub cancellation: &'a Cancellation,
     pub id: ActivityId,
@@ -167,15 +168,16 @@ impl Run<'_> {
     }
 
     fn plan(&self, builder: &BString, start: &Start, folders: &Folders) -> Plan {
+        let build_folder = &self.surroundings.build_folder;
         let mut binds = vec![
-            Bind { source: folders.build(), target: PathBuf::from(BUILD_TOP), writable: true },
+            Bind { source: folders.build(), target: build_folder.clone(), writable: true },
             Bind { source: folders.tmp(), target: PathBuf::from("/tmp"), writable: true },
         ];
         binds.extend(self.options.sandbox_paths.iter().cloned());
         if self.with_kvm {
             binds.push(Bind { source: PathBuf::from(KVM), target: PathBuf::from(KVM), writable: true });
         }
-        let mut files = identity_files(self.identity);
+        let mut files = identity_files(self.identity, build_folder);
         if self.network {
             files.extend(network_files());
             if let Some(certificates) = &self.options.certificates {
@@ -208,11 +210,12 @@ impl Run<'_> {
             binds,
             files,
             network: self.network,
+            surroundings: self.surroundings.clone(),
             process: Process {
                 program: builder.clone(),
                 arguments: start.arguments.clone(),
                 environment: environment.collect(),
-                directory: PathBuf::from(BUILD_TOP),
+                directory: build_folder.clone(),
                 personality_32bit: self.is_32bit,
             },
         }
@@ -223,11 +226,12 @@ impl Run<'_> {
 pub const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The users that there are inside, as in Nix.
-fn identity_files(identity: &Identity) -> Vec<(PathBuf, String)> {
+fn identity_files(identity: &Identity, build_folder: &Path) -> Vec<(PathBuf, String)> {
+    let home = build_folder.display();
     let (user, group) = (identity.inside_user, identity.inside_group);
     let passwd = format!(
-        "root:x:0:0:Nix build user:{BUILD_TOP}:/noshell\n\
-         nixbld:x:{user}:{group}:Nix build user:{BUILD_TOP}:/noshell\n\
+        "root:x:0:0:Nix build user:{home}:/noshell\n\
+         nixbld:x:{user}:{group}:Nix build user:{home}:/noshell\n\
          nobody:x:65534:65534:Nobody:/:/noshell\n"
     );
     let groups = format!("root:x:0:\nnixbld:!:{group}:\nnogroup:x:65534:\n");

@@ -55,17 +55,20 @@ pub fn copy_to(
         return Err(CacheError::Unusable { url: cache.url.clone(), reason });
     };
     store.pin(paths)?;
-    let upload = Upload { store, cache, folder, options, cancellation };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // Of many archives each has a thread.
+    let workers = if paths.len() < 2 * threads { threads as u32 } else { 0 };
+    let upload = Upload { store, cache, folder, options, cancellation, workers };
     upload.prepare()?;
     let mut infos = Vec::new();
+    let known = store.infos(paths)?;
     for path in store.references_first(paths)? {
         if !folder.join(format!("{}.narinfo", path.hash_part())).exists() {
-            infos.push(store.require(&path)?);
+            infos.extend(known.get(&path).cloned());
         }
     }
     let written = Mutex::new(Written { next: 0, done: BTreeMap::new(), uploaded: Uploaded::default() });
     let items: Vec<(usize, &PathInfo)> = infos.iter().enumerate().collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let results = in_parallel(&items, threads, |&(index, info)| {
         let narinfo = upload.archive(info)?;
         let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,6 +104,8 @@ struct Upload<'a> {
     folder: &'a Path,
     options: &'a UploadOptions,
     cancellation: &'a Cancellation,
+    /// Threads that compress one archive, beside the one that reads it.
+    workers: u32,
 }
 
 impl Upload<'_> {
@@ -197,7 +202,11 @@ impl Upload<'_> {
         let level = self.options.level;
         Ok(match self.options.compression {
             Compression::None => Encoder::None(output),
-            Compression::Zstd => Encoder::Zstd(zstd::Encoder::new(output, level.unwrap_or(3))?),
+            Compression::Zstd => {
+                let mut encoder = zstd::Encoder::new(output, level.unwrap_or(3))?;
+                encoder.multithread(self.workers)?;
+                Encoder::Zstd(encoder)
+            }
             Compression::Xz => {
                 let level = u32::try_from(level.unwrap_or(6)).unwrap_or(6);
                 Encoder::Xz(liblzma::write::XzEncoder::new(output, level))

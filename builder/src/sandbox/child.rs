@@ -26,7 +26,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 
 use super::failure::{Failure, Step, user_namespace_hint};
-use super::plan::{End, Plan, Process, Report};
+use super::plan::{End, Plan, Process, Report, Surroundings};
 use super::{filter, root, staging};
 
 /// Runs as the child of a sandbox: the plan is on standard input, reports go to standard output, and standard error
@@ -193,8 +193,8 @@ fn become_program(plan: &Plan, is_host_root: bool, lifeline: OwnedFd) -> Result<
     let reports =
         io::stdout().as_fd().try_clone_to_owned().step(|| "duplicate the report pipe".to_owned())?;
     let mut reports = File::from(reports);
-    umask(Mode::from_bits_truncate(0o022));
-    unistd::sethostname("localhost").step(|| "set the host name".to_owned())?;
+    umask(Mode::from_bits_truncate(plan.surroundings.umask));
+    unistd::sethostname(&plan.surroundings.host_name).step(|| "set the host name".to_owned())?;
     set_domain_name("(none)")?;
     if !plan.network {
         bring_loopback_up()?;
@@ -203,7 +203,7 @@ fn become_program(plan: &Plan, is_host_root: bool, lifeline: OwnedFd) -> Result<
     unistd::dup2_stdin(open_null()?).step(|| "close standard input".to_owned())?;
     unistd::chdir(&plan.process.directory).step(|| format!("enter {}", plan.process.directory.display()))?;
     limit_resources()?;
-    set_personality(&plan.process)?;
+    set_personality(&plan.process, &plan.surroundings)?;
     let command = Command::new(&plan.process)?;
     reset_signals()?;
     unistd::dup2_stdout(io::stderr()).step(|| "join standard output and error".to_owned())?;
@@ -268,11 +268,13 @@ fn limit_resources() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Addresses that do not change from run to run, and a 32-bit machine's name where one is asked for, as in Nix.
-fn set_personality(process: &Process) -> Result<(), Failure> {
+/// Addresses that do not change from run to run unless they are to, and a 32-bit machine's name where one is asked for, as in Nix.
+fn set_personality(process: &Process, surroundings: &Surroundings) -> Result<(), Failure> {
     /// Of `linux/personality.h`.
     const PER_LINUX32: libc::c_int = 0x0008;
-    let mut persona = Persona::ADDR_NO_RANDOMIZE;
+    let mut persona = Persona::empty();
+    persona.set(Persona::ADDR_NO_RANDOMIZE, !surroundings.random_addresses);
+    persona.set(Persona::UNAME26, surroundings.old_kernel);
     if process.personality_32bit {
         persona |= Persona::from_bits_retain(PER_LINUX32);
     }

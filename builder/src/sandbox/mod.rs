@@ -15,7 +15,7 @@ mod view;
 
 pub use identity::choose as choose_identity;
 pub use launch::{Listener, Running, Stop, launch};
-pub use plan::{Bind, End, Identity, Plan, Process, Report};
+pub use plan::{Bind, End, Identity, Plan, Process, Report, Surroundings};
 
 pub use view::{VIEW_ENTRY, View, view_main};
 

@@ -28,7 +28,52 @@ pub struct Plan {
     pub files: Vec<(PathBuf, String)>,
     /// Whether the host's network is seen; without it there is a loopback interface and nothing else.
     pub network: bool,
+    pub surroundings: Surroundings,
     pub process: Process,
+}
+
+/// What must not matter to a build, and is the same each time but where that is put to the test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// Where the build's own folder is seen.
+    pub build_folder: PathBuf,
+    pub host_name: String,
+    pub umask: u32,
+    /// Whether memory lies elsewhere from run to run.
+    pub random_addresses: bool,
+    /// Whether the kernel says that it is of the 2.6 series.
+    pub old_kernel: bool,
+    /// Variables that the derivation need not have set.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Surroundings {
+        Surroundings {
+            build_folder: PathBuf::from("/build"),
+            host_name: "localhost".to_owned(),
+            umask: 0o022,
+            random_addresses: false,
+            old_kernel: false,
+            variables: Vec::new(),
+        }
+    }
+}
+
+impl Surroundings {
+    /// Everything is otherwise.
+    pub fn varied() -> Surroundings {
+        let variables =
+            [("TZ", "UTC-11:30"), ("LC_ALL", "C.UTF-8"), ("LANGUAGE", "tr"), ("SOMETHING_UNHEARD_OF", "x")];
+        Surroundings {
+            build_folder: PathBuf::from("/a-build-folder-with-a-name-that-is-longer-than-usual"),
+            host_name: "another-host".to_owned(),
+            umask: 0o002,
+            random_addresses: true,
+            old_kernel: true,
+            variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        }
+    }
 }
 
 /// Who the process is, outside and inside.

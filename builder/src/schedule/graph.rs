@@ -175,6 +175,14 @@ impl Graph {
         }
     }
 
+    /// Lets a running derivation wait again, for inputs that only turned out now.
+    pub fn wait(&mut self, id: NodeId) {
+        self.node_mut(id).state = State::Waiting;
+        if self.node(id).missing == 0 {
+            self.queue(id);
+        }
+    }
+
     /// The one of those that could start that has most waiting for it.
     pub fn take(&mut self, queue: Queue) -> Option<NodeId> {
         let queue = match queue {

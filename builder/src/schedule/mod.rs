@@ -3,6 +3,7 @@
 //! The graph stands under one lock that nobody holds while building. Threads take what can start, the one with the longest
 //! chain waiting for it first; fetches have threads of their own.
 
+mod dynamic;
 mod graph;
 mod realise;
 
@@ -59,10 +60,6 @@ pub enum RealiseError {
     },
     #[error("'{drv}' has no output '{output}'; it has {}", outputs.join(", "))]
     NoSuchOutput { drv: StorePath, output: String, outputs: Vec<String> },
-    #[error(
-        "'{0}' needs outputs of derivations that are themselves built (dynamic derivations), which is not supported yet"
-    )]
-    Dynamic(StorePath),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cancelled")]
@@ -191,8 +188,13 @@ impl Work<'_> {
             )?;
         }
         let opened = planner.opened;
+        self.start(&mut shared.graph, &opened)
+    }
+
+    /// Announces and queues what was put into the graph.
+    fn start(&self, graph: &mut Graph, opened: &[NodeId]) -> Result<(), RealiseError> {
         let planned = opened.iter().map(|&id| {
-            let node = shared.graph.node(id);
+            let node = graph.node(id);
             Planned { drv: node.path.clone(), name: node.drv.name.clone(), kind: node.kind }
         });
         self.realiser.observer.event(Event::Planned(planned.collect()));
@@ -200,7 +202,7 @@ impl Work<'_> {
             return Ok(());
         }
         let efforts = self.realiser.store.efforts()?;
-        shared.graph.rank_and_queue(&opened, |node| {
+        graph.rank_and_queue(opened, |node| {
             efforts.get(&node.drv.name).map_or(DEFAULT_SECONDS, |effort| effort.milliseconds / 1000)
         });
         self.changed.notify_all();
@@ -235,7 +237,16 @@ impl Work<'_> {
                 return None;
             }
             if let Some(id) = shared.graph.take(queue) {
-                return Some((id, Item::of(&shared.graph, id)));
+                match self.expand(&mut shared, id) {
+                    Ok(true) => {}
+                    Ok(false) => return Some((id, Item::of(&shared.graph, id))),
+                    Err(error) => {
+                        drop(shared);
+                        self.end(id, Err(error));
+                        shared = self.lock();
+                    }
+                }
+                continue;
             }
             shared = match self.changed.wait_timeout(shared, LOOK_UP) {
                 Ok((guard, _)) => guard,
@@ -299,7 +310,8 @@ impl Item {
     fn of(graph: &Graph, id: NodeId) -> Item {
         let node = graph.node(id);
         let input = |path: &StorePath| Some((path.clone(), graph.node(graph.find(path)?).results.clone()));
-        let inputs = node.drv.input_derivations.keys().filter_map(input).collect();
+        let dynamic = dynamic::known(graph, &node.drv);
+        let inputs = node.drv.input_derivations.keys().chain(&dynamic).filter_map(input).collect();
         Item {
             path: node.path.clone(),
             drv: Arc::clone(&node.drv),
@@ -329,25 +341,28 @@ struct Planner<'a, 'b> {
 }
 
 impl Planner<'_, '_> {
-    fn want(&mut self, drv: &StorePath, outputs: &BTreeSet<String>, check: bool) -> Result<(), RealiseError> {
+    fn want(
+        &mut self,
+        drv: &StorePath,
+        outputs: &BTreeSet<String>,
+        check: bool,
+    ) -> Result<NodeId, RealiseError> {
         let mut unseen = Vec::new();
         let root = self.visit(drv, outputs, check, &mut unseen)?;
-        debug_assert!(self.graph.node(root).path == *drv);
         let mut edges = Vec::new();
         while let Some(id) = unseen.pop() {
-            let node = self.graph.node(id);
-            if node.drv.has_dynamic_inputs() {
-                return Err(RealiseError::Dynamic(node.path.clone()));
-            }
-            let drv = Arc::clone(&node.drv);
+            let drv = Arc::clone(&self.graph.node(id).drv);
             for (path, wanted) in &drv.input_derivations {
                 let check = self.realiser.options.check == Check::Everything;
-                edges.push((id, self.visit(path, &wanted.outputs, check, &mut unseen)?));
+                // Outputs that are derivations are known, and visited, once they are built.
+                let mut outputs = wanted.outputs.clone();
+                outputs.extend(wanted.dynamic.keys().cloned());
+                edges.push((id, self.visit(path, &outputs, check, &mut unseen)?));
             }
         }
         // Only now is it known which inputs are done.
         edges.into_iter().for_each(|(dependent, input)| self.graph.depend(dependent, input));
-        Ok(())
+        Ok(root)
     }
 
     /// The node of a derivation, which goes to `unseen` if it turns out that it must be realised.

@@ -7,7 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use zeval_model::derivation::Instantiated;
-use zeval_model::ingest::{hash_nar_of_path, hash_path, hash_path_filtered};
+use zeval_model::ingest::{HashingSink, hash_nar_of_path, hash_path, hash_path_filtered};
 use zeval_model::store_path::References;
 use zeval_model::tree::{self, Filter, Modes, Walker, everything};
 use zeval_model::{Algorithm, ContentAddress, ContentMethod, Derivation, Hash, StorePath, nar};
@@ -76,7 +76,7 @@ impl Store {
         Ok(PathInfo::of_contents(path, references, address, hash_nar_of_text(text)))
     }
 
-    /// Adds the files at `source` as they are, without references.
+    /// Adds the files at `source` as they are, without references. Reads them once.
     pub fn add_path(
         &self,
         name: &str,
@@ -84,12 +84,6 @@ impl Store {
         method: ContentMethod,
         algorithm: Algorithm,
     ) -> Result<StorePath, StoreError> {
-        let hash = hash_path(source, method, algorithm)?;
-        let path = ContentAddress { method, hash }.store_path(name, &References::none())?;
-        self.pin([&path])?;
-        if self.is_valid(&path)? {
-            return Ok(path);
-        }
         self.copy_path(name, source, method, algorithm, &mut everything)
     }
 
@@ -149,7 +143,11 @@ impl Store {
                 io::copy(&mut from, &mut to).doing("copy", source)?;
             }
             ContentMethod::Nar | ContentMethod::Git => {
-                tree::restore(&mut Walker::new(source, filter), &copy, Modes::Store)?;
+                // What is hashed is what is written, whatever becomes of the original.
+                let mut walker = Walker::new(source, filter);
+                let mut tee = nar::Tee::new(&mut walker, HashingSink::new(Algorithm::Sha256));
+                tree::restore(&mut tee, &copy, Modes::Store)?;
+                return self.adopt_hashed(name, &copy, method, algorithm, tee.finish()?.finish());
             }
         }
         self.adopt(name, &copy, method, algorithm)
@@ -164,7 +162,18 @@ impl Store {
         method: ContentMethod,
         algorithm: Algorithm,
     ) -> Result<StorePath, StoreError> {
-        let (nar_hash, nar_size) = hash_nar_of_path(copy, Algorithm::Sha256)?;
+        self.adopt_hashed(name, copy, method, algorithm, hash_nar_of_path(copy, Algorithm::Sha256)?)
+    }
+
+    /// As [`Store::adopt`], with the SHA-256 and the size of the copy's NAR.
+    fn adopt_hashed(
+        &self,
+        name: &str,
+        copy: &Path,
+        method: ContentMethod,
+        algorithm: Algorithm,
+        (nar_hash, nar_size): (Hash, u64),
+    ) -> Result<StorePath, StoreError> {
         let hash = match (method, algorithm) {
             (ContentMethod::Nar, Algorithm::Sha256) => nar_hash,
             _ => hash_path(copy, method, algorithm)?,

@@ -1,6 +1,6 @@
 //! Nix's export format: archives of store paths one after another, each with its references and deriver.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, BufReader, Read, Write};
 
 use zeval_model::tree::{self, Modes};
@@ -113,30 +113,40 @@ impl Store {
         Ok(path)
     }
 
-    /// `paths`, each after those that it refers to; in Nix's order.
+    /// `paths`, each after those that it refers to; in Nix's order. All must be valid.
     pub fn references_first(&self, paths: &BTreeSet<StorePath>) -> Result<Vec<StorePath>, StoreError> {
-        let mut order = Vec::with_capacity(paths.len());
-        let mut seen = BTreeSet::new();
-        // The paths on the way from a first one, each with those of its references that were not followed yet.
-        let mut way = Vec::new();
-        for path in paths {
-            if seen.insert(path.clone()) {
-                way.push((path.clone(), self.require(path)?.references.into_iter()));
-            }
-            while let Some((_, rest)) = way.last_mut() {
-                match rest.next() {
-                    Some(next) => {
-                        if paths.contains(&next) && seen.insert(next.clone()) {
-                            let references = self.require(&next)?.references.into_iter();
-                            way.push((next, references));
-                        }
+        let infos = self.infos(paths)?;
+        match paths.iter().find(|path| !infos.contains_key(*path)) {
+            Some(missing) => Err(StoreError::NotValid(missing.clone())),
+            None => Ok(references_first(&infos)),
+        }
+    }
+}
+
+/// The paths, each after those of them that it refers to; in Nix's order.
+pub fn references_first(infos: &BTreeMap<StorePath, PathInfo>) -> Vec<StorePath> {
+    let mut order = Vec::with_capacity(infos.len());
+    let mut seen = HashSet::with_capacity(infos.len());
+    // The paths on the way from a first one, each with those of its references that were not followed yet.
+    let mut way = Vec::new();
+    for (path, info) in infos {
+        if seen.insert(path) {
+            way.push((path, info.references.iter()));
+        }
+        while let Some((_, rest)) = way.last_mut() {
+            match rest.next() {
+                Some(next) => {
+                    if let Some((next, info)) = infos.get_key_value(next)
+                        && seen.insert(next)
+                    {
+                        way.push((next, info.references.iter()));
                     }
-                    None => order.extend(way.pop().map(|(path, _)| path)),
                 }
+                None => order.extend(way.pop().map(|(path, _)| path.clone())),
             }
         }
-        Ok(order)
     }
+    order
 }
 
 struct HashingWriter<W> {

@@ -71,6 +71,17 @@ pub struct Realisation {
     pub path: StorePath,
 }
 
+/// A path that was built here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltPath {
+    pub path: StorePath,
+    pub deriver: StorePath,
+    /// Seconds since 1970.
+    pub registered: i64,
+    /// Bytes of the NAR.
+    pub nar_size: u64,
+}
+
 /// What a build took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {

@@ -25,7 +25,7 @@ mod session;
 mod tree;
 mod verify;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,8 @@ use crate::cancel::Cancellation;
 pub use collect::{CollectOptions, Collected, Limit};
 use database::Database;
 pub use error::{IoContext, StoreError};
-pub use info::{Effort, PathInfo, Realisation};
+pub use export::references_first;
+pub use info::{BuiltPath, Effort, PathInfo, Realisation};
 pub use layout::Layout;
 pub use lock::FileLock;
 pub use logs::LogWriter;
@@ -110,6 +111,11 @@ impl Store {
         self.database.info(path)
     }
 
+    /// What is known of those of `paths` that are valid.
+    pub fn infos(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeMap<StorePath, PathInfo>, StoreError> {
+        self.database.infos(paths)
+    }
+
     /// As [`Store::info`], where a path that is not valid is an error.
     pub fn require(&self, path: &StorePath) -> Result<PathInfo, StoreError> {
         self.info(path)?.ok_or_else(|| StoreError::NotValid(path.clone()))
@@ -179,6 +185,11 @@ impl Store {
     /// What earlier builds took, by the name of the derivation.
     pub fn efforts(&self) -> Result<HashMap<String, Effort>, StoreError> {
         self.database.efforts()
+    }
+
+    /// The valid paths that were built here, the latest first.
+    pub fn built_paths(&self) -> Result<Vec<BuiltPath>, StoreError> {
+        self.database.built_paths()
     }
 
     /// Reads the derivation at `path`, which must be valid.

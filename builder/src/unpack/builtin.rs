@@ -1,5 +1,7 @@
-//! The builder `builtin:unpack`: an archive of the store becomes a tree.
+//! The builders `builtin:unpack` and `builtin:unpack-channel`: an archive of the store becomes a tree.
 
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use bstr::ByteSlice;
@@ -17,6 +19,12 @@ pub enum Error {
     NotInStore { name: String, value: String },
     #[error("the attribute `stripComponents` of `{name}` is `{value}`, which is no number")]
     BadStrip { name: String, value: String },
+    #[error("the attribute `channelName` of `{name}` is `{value}`, which is no name of a folder")]
+    BadChannelName { name: String, value: String },
+    #[error("channel tarball '{0}' contains more than one file")]
+    SeveralInChannel(String),
+    #[error("cannot put the channel in its place: {0}")]
+    Io(#[from] io::Error),
     #[error(transparent)]
     Unpack(#[from] UnpackError),
 }
@@ -27,6 +35,24 @@ pub fn run(request: &Request<'_>) -> Result<(), Error> {
     let options = Options { strip_components: strip_components(request)?, ..Options::default() };
     unpack(&archive, request.output, request.scratch, &options, request.cancellation)?;
     Ok(())
+}
+
+/// Unpacks the archive `src` of a channel; the one folder in it is called `channelName`.
+pub fn run_channel(request: &Request<'_>) -> Result<(), Error> {
+    let archive = source(request)?;
+    let channel = request.variable("channelName").unwrap_or_default().to_str_lossy().into_owned();
+    if channel.is_empty() || channel.contains('/') || channel == "." || channel == ".." {
+        return Err(Error::BadChannelName { name: request.name.to_owned(), value: channel });
+    }
+    let options = Options { strip_components: 0, ..Options::default() };
+    unpack(&archive, request.output, request.scratch, &options, request.cancellation)?;
+    let mut entries = fs::read_dir(request.output)?;
+    let several = || Error::SeveralInChannel(archive.display().to_string());
+    let only = entries.next().transpose()?.ok_or_else(several)?;
+    match entries.next() {
+        Some(_) => Err(several()),
+        None => Ok(fs::rename(only.path(), request.output.join(channel))?),
+    }
 }
 
 /// The physical path of `src`, which may lie within a store path.

@@ -19,7 +19,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-pub use builtin::{Error, run};
+pub use builtin::{Error, run, run_channel};
 pub use error::{Fault, UnpackError};
 
 use crate::cancel::Cancellation;

@@ -39,6 +39,7 @@ pub const CASES: &[(&str, fn())] = &[
     ("a_failure_is_told_before_the_folders_are_removed", a_failure_is_told_before_the_folders_are_removed),
     ("check_finds_no_difference", check_finds_no_difference),
     ("check_finds_a_difference_and_keeps_it", check_finds_a_difference_and_keeps_it),
+    ("check_in_other_surroundings", check_in_other_surroundings),
     ("outputs_in_a_circle", outputs_in_a_circle),
 ];
 
@@ -282,6 +283,21 @@ fn check_finds_no_difference() {
         assert_eq!(recorder.started().len(), 1);
         shop.options.check = Check::Nothing;
     }
+}
+
+fn check_in_other_surroundings() {
+    let mut shop = Workshop::new();
+    let steady = shop.add(input_addressed("steady", &["write $out x"]));
+    let fickle = shop.add(input_addressed("fickle", &["environment $out"]));
+    for drv in [&steady, &fickle] {
+        shop.build(drv).unwrap();
+    }
+    shop.options.check = Check::Wanted;
+    shop.build(&fickle).unwrap();
+    shop.options.vary = true;
+    shop.build(&steady).unwrap();
+    let error = shop.build(&fickle).unwrap_err().to_string();
+    assert!(error.contains("may not be deterministic"), "{error}");
 }
 
 fn check_finds_a_difference_and_keeps_it() {

@@ -7,6 +7,7 @@
 
 mod caches;
 mod concurrency;
+mod dynamic;
 mod escapes;
 mod failures;
 mod helper;
@@ -32,6 +33,7 @@ fn main() {
         ("escapes", escapes::CASES),
         ("caches", caches::CASES),
         ("concurrency", concurrency::CASES),
+        ("dynamic", dynamic::CASES),
         ("stress", stress::CASES),
     ] {
         for &(name, case) in cases {

@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
-use std::fs::{self, Permissions};
+use std::fs::{self, Metadata, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 const BLOCK: usize = 4096;
 
@@ -30,22 +31,29 @@ impl Random {
     }
 }
 
+/// A file or folder under whatever name. Numbers are used again when a file is gone, but not at the same time.
+type Identity = (u64, Duration);
+
+fn identity(found: &Metadata) -> Identity {
+    let made = found.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+    (found.ino(), made.unwrap_or_default())
+}
+
 /// What is at the end of an entry.
 #[derive(Clone, Debug)]
 enum Node {
-    /// By number, so that it is known under another name.
-    File(u64),
+    File(Identity),
     Link(PathBuf),
-    Folder(u64),
+    Folder(Identity),
 }
 
 impl Node {
     fn at(path: &Path) -> Option<Node> {
         let found = fs::symlink_metadata(path).ok()?;
         Some(match () {
-            () if found.is_dir() => Node::Folder(found.ino()),
+            () if found.is_dir() => Node::Folder(identity(&found)),
             () if found.is_symlink() => Node::Link(fs::read_link(path).ok()?),
-            () => Node::File(found.ino()),
+            () => Node::File(identity(&found)),
         })
     }
 }
@@ -61,8 +69,8 @@ struct Contents {
 /// A folder, and what of it is safe.
 pub struct Disk {
     top: PathBuf,
-    files: HashMap<u64, Contents>,
-    folders: HashMap<u64, Entries>,
+    files: HashMap<Identity, Contents>,
+    folders: HashMap<Identity, Entries>,
 }
 
 impl Disk {
@@ -117,10 +125,10 @@ impl Disk {
 
     fn cut_folder(
         &self,
-        number: u64,
+        number: Identity,
         after: &Path,
-        now: &HashMap<u64, PathBuf>,
-        done: &mut HashMap<u64, PathBuf>,
+        now: &HashMap<Identity, PathBuf>,
+        done: &mut HashMap<Identity, PathBuf>,
         random: &mut Random,
     ) {
         let none = Entries::new();
@@ -153,7 +161,7 @@ impl Disk {
         }
     }
 
-    fn cut_file(&self, number: u64, now: &HashMap<u64, PathBuf>, random: &mut Random) -> Contents {
+    fn cut_file(&self, number: Identity, now: &HashMap<Identity, PathBuf>, random: &mut Random) -> Contents {
         let old = self.files.get(&number);
         let new = now.get(&number).map(|path| contents(path));
         let (old, new) = match (old, new) {
@@ -193,7 +201,7 @@ fn contents(path: &Path) -> Contents {
     Contents { bytes: fs::read(path).unwrap_or_default(), mode }
 }
 
-fn find_all(path: &Path, found: &mut HashMap<u64, PathBuf>) {
+fn find_all(path: &Path, found: &mut HashMap<Identity, PathBuf>) {
     match Node::at(path) {
         Some(Node::File(number)) => drop(found.insert(number, path.to_owned())),
         Some(Node::Folder(number)) => {

@@ -16,13 +16,8 @@ pub fn path_info(context: &Context, arguments: &Arguments) -> Result<()> {
         true => store.all_valid().map_err(Failed::other)?,
         false => named(&store, &arguments.paths, arguments.recursive)?,
     };
-    let mut infos = BTreeMap::new();
-    for path in paths {
-        // Another process may have collected it just now.
-        if let Some(info) = store.info(&path).map_err(Failed::other)? {
-            infos.insert(path, info);
-        }
-    }
+    // Another process may have collected some just now.
+    let infos = store.infos(&paths).map_err(Failed::other)?;
     let closure_sizes = match arguments.closure_size {
         true => closure_sizes(&store, &infos)?,
         false => BTreeMap::new(),
@@ -88,10 +83,10 @@ pub fn closure_sizes(
     let all = store.closure(&infos.keys().cloned().collect()).map_err(Failed::other)?;
     let indices: BTreeMap<&StorePath, usize> = all.iter().zip(0..).collect();
     let mut nodes = Vec::with_capacity(all.len());
+    let known = store.infos(&all).map_err(Failed::other)?;
     for path in &all {
-        let info = match infos.get(path) {
-            Some(info) => info.clone(),
-            None => store.require(path).map_err(Failed::other)?,
+        let Some(info) = known.get(path) else {
+            return Err(Failed::other(format!("path '{path}' was removed just now")));
         };
         let references: Vec<usize> =
             info.references.iter().filter_map(|path| indices.get(path).copied()).collect();
@@ -119,8 +114,8 @@ pub fn info(context: &Context, json: bool) -> Result<()> {
     let store = context.store()?;
     let paths = store.all_valid().map_err(Failed::other)?;
     let mut bytes = 0;
-    for path in &paths {
-        bytes += store.info(path).map_err(Failed::other)?.map_or(0, |info| info.nar_size);
+    for info in store.infos(&paths).map_err(Failed::other)?.values() {
+        bytes += info.nar_size;
     }
     let free = store.free_bytes().map_err(Failed::other)?;
     let layout = store.layout();

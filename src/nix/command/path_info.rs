@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, io::Write as _};
 
 use serde_json::{Map, Value, json};
-use zeval_builder::store::{PathInfo, Store};
+use zeval_builder::store::{PathInfo, references_first};
 use zeval_model::{ContentMethod, StorePath};
 
 use super::{
@@ -48,13 +48,12 @@ pub fn run(call: &Call) -> Outcome<()> {
     for path in &missing {
         call.say(format!("don't know how to build these paths:\n  {path}"));
     }
-    let order = store.references_first(&paths)?;
-    let infos: BTreeMap<StorePath, PathInfo> =
-        order.iter().map(|path| Ok((path.clone(), store.require(path)?))).collect::<Outcome<_>>()?;
+    let infos = store.infos(&paths)?;
+    let order = references_first(&infos);
     let sizes = if call.has("-S") { closure_sizes(&store, &infos)? } else { BTreeMap::new() };
     let mut out = String::new();
     match format {
-        Some(version) => out = format!("{}\n", all_as_json(&store, version, &infos, &missing, &sizes)?),
+        Some(version) => out = format!("{}\n", all_as_json(version, &infos, &missing, &sizes)),
         None => table(call, &order, &infos, &sizes, &mut out),
     }
     // Nobody reads on: that is no error of ours.
@@ -102,13 +101,11 @@ fn aligned(bytes: u64) -> String {
 }
 
 fn all_as_json(
-    store: &Store,
     version: u32,
     infos: &BTreeMap<StorePath, PathInfo>,
     missing: &[StorePath],
     sizes: &BTreeMap<StorePath, u64>,
-) -> Outcome<Value> {
-    let _ = store;
+) -> Value {
     let mut all = Map::new();
     let name = |path: &StorePath| if version == 1 { path.to_string() } else { path.base_name().to_owned() };
     for path in missing {
@@ -132,8 +129,8 @@ fn all_as_json(
         }
         all.insert(name(path), object);
     }
-    Ok(match version {
+    match version {
         1 => Value::Object(all),
         _ => json!({ "info": all, "storeDir": zeval_model::STORE_DIR, "version": 2 }),
-    })
+    }
 }

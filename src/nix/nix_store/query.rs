@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, io::Write as _};
 
-use zeval_builder::store::Store;
+use zeval_builder::store::{Store, references_first};
 use zeval_model::{Derivation, StorePath};
 
 use super::{
@@ -179,7 +179,11 @@ impl Asked<'_> {
                 Query::ReferrersClosure => {
                     spread(&path, &mut found, |path| Ok(self.store.referrers(path)?.into_iter().collect()))?;
                 }
-                _ => spread(&path, &mut found, |path| self.required_by(path))?,
+                _ if self.include_outputs => spread(&path, &mut found, |path| self.required_by(path))?,
+                _ => {
+                    self.store.require(&path)?;
+                    found.extend(self.store.closure(&BTreeSet::from([path]))?);
+                }
             }
         }
         Ok(found)
@@ -187,7 +191,7 @@ impl Asked<'_> {
 
     fn required_by(&self, path: &StorePath) -> Outcome<Vec<StorePath>> {
         let mut all: Vec<StorePath> = self.store.require(path)?.references.into_iter().collect();
-        if self.include_outputs && path.is_derivation() {
+        if path.is_derivation() {
             all.extend(valid_outputs(self.store, path)?);
         }
         Ok(all)
@@ -245,14 +249,9 @@ fn referrers(store: &Store, path: &StorePath) -> Outcome<BTreeSet<StorePath>> {
 
 /// In Nix's order: what is referred to comes first.
 pub fn sorted(store: &Store, paths: &BTreeSet<StorePath>) -> Outcome<Vec<StorePath>> {
-    let mut valid = BTreeSet::new();
-    for path in paths {
-        if store.is_valid(path)? {
-            valid.insert(path.clone());
-        }
-    }
-    let mut order: Vec<StorePath> = paths.difference(&valid).cloned().collect();
-    order.extend(store.references_first(&valid)?);
+    let infos = store.infos(paths)?;
+    let mut order: Vec<StorePath> = paths.iter().filter(|path| !infos.contains_key(*path)).cloned().collect();
+    order.extend(references_first(&infos));
     Ok(order)
 }
 

@@ -22,10 +22,12 @@ pub fn dump(shop: &mut Shop) -> Outcome<()> {
         true => store.all_valid()?.into_iter().collect(),
         false => shop.paths(&store)?,
     };
+    let infos = store.infos(&paths.iter().cloned().collect())?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     for path in paths {
+        let Some(info) = infos.get(&path) else { return fail(format!("path '{path}' is not valid")) };
         // Nobody reads on: that is no error of ours.
-        let _ = out.write_all(registration(&store.require(&path)?).as_bytes());
+        let _ = out.write_all(registration(info).as_bytes());
     }
     let _ = out.flush();
     Ok(())

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::tree::{self, Filter, Modes, TreeError, Walker, everything};
 
 pub use read::Reader;
-pub use write::{Writer, copy};
+pub use write::{Tee, Writer, copy};
 
 /// What every archive starts with.
 pub const MAGIC: &str = "nix-archive-1";

@@ -81,6 +81,12 @@ impl<W: Write> Writer<W> {
         size: u64,
         contents: &mut dyn Read,
     ) -> Result<(), TreeError> {
+        self.start_regular(name, executable, size)?;
+        self.contents(size, contents)?;
+        self.end_regular(size)
+    }
+
+    fn start_regular(&mut self, name: &BStr, executable: bool, size: u64) -> Result<(), TreeError> {
         self.enter(name)?;
         self.strings(["(", "type", "regular"]);
         if executable {
@@ -88,9 +94,24 @@ impl<W: Write> Writer<W> {
         }
         self.strings(["contents"]);
         self.buffer.extend_from_slice(&size.to_le_bytes());
-        self.contents(size, contents)?;
+        Ok(())
+    }
+
+    fn end_regular(&mut self, size: u64) -> Result<(), TreeError> {
         self.buffer.resize(self.buffer.len() + padding(size), 0);
         self.leave()
+    }
+
+    /// A piece of a regular file's contents.
+    fn piece(&mut self, piece: &[u8]) -> Result<(), TreeError> {
+        if self.buffer.len() + piece.len() > BUFFER {
+            self.write_out()?;
+        }
+        match piece.len() > BUFFER / 2 {
+            true => self.output.write_all(piece)?,
+            false => self.buffer.extend_from_slice(piece),
+        }
+        Ok(())
     }
 
     /// Writes what is still buffered and gives the output back.
@@ -176,5 +197,67 @@ impl<W: Write> Writer<W> {
         self.output.write_all(&self.buffer)?;
         self.buffer.clear();
         Ok(())
+    }
+}
+
+/// A tree that is also written as an archive while somebody else reads it.
+pub struct Tee<'s, W> {
+    source: &'s mut dyn TreeSource,
+    writer: Writer<W>,
+    /// The size of the regular file of the last event, and how much of it is still to be read.
+    open: Option<(u64, u64)>,
+}
+
+impl<'s, W: Write> Tee<'s, W> {
+    pub fn new(source: &'s mut dyn TreeSource, output: W) -> Tee<'s, W> {
+        Tee { source, writer: Writer::new(output), open: None }
+    }
+
+    /// Gives the output back, once the tree was read to its end.
+    pub fn finish(self) -> Result<W, TreeError> {
+        self.writer.finish()
+    }
+
+    fn end_open(&mut self) -> Result<(), TreeError> {
+        let Some((size, _)) = self.open else { return Ok(()) };
+        std::io::copy(self, &mut std::io::sink())?;
+        self.open = None;
+        self.writer.end_regular(size)
+    }
+}
+
+impl<W: Write> TreeSource for Tee<'_, W> {
+    fn next_event(&mut self) -> Result<Option<Event>, TreeError> {
+        self.end_open()?;
+        let event = self.source.next_event()?;
+        match &event {
+            Some(Event::DirectoryStart { name }) => self.writer.start_directory(name.as_ref())?,
+            Some(Event::DirectoryEnd) => self.writer.end_directory()?,
+            Some(Event::Symlink { name, target }) => self.writer.symlink(name.as_ref(), target.as_ref())?,
+            Some(Event::Regular { name, executable, size }) => {
+                self.writer.start_regular(name.as_ref(), *executable, *size)?;
+                self.open = Some((*size, *size));
+            }
+            None => {}
+        }
+        Ok(event)
+    }
+
+    fn contents(&mut self) -> &mut dyn Read {
+        self
+    }
+}
+
+impl<W: Write> Read for Tee<'_, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let Some((_, left)) = &mut self.open else { return Ok(0) };
+        let count = self.source.contents().read(buffer)?;
+        // A source gives exactly the size that it told, or an error.
+        *left = left.saturating_sub(count as u64);
+        if count == 0 && *left > 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        self.writer.piece(&buffer[..count]).map_err(std::io::Error::other)?;
+        Ok(count)
     }
 }

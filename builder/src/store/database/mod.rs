@@ -6,7 +6,7 @@
 
 mod collect;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use zeval_model::{Hash, StorePath};
 pub use collect::Graph;
 
 use super::error::StoreError;
-use super::info::{Effort, PathInfo, Realisation};
+use super::info::{BuiltPath, Effort, PathInfo, Realisation};
 
 /// What each version of the schema adds to the one before.
 const SCHEMAS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
@@ -109,6 +109,64 @@ impl Database {
             Ok(Some((row, references, signatures)))
         })?;
         found.map(|(row, references, signatures)| row.into_info(path, &references, &signatures)).transpose()
+    }
+
+    /// What is known of those of `paths` that are valid.
+    pub fn infos(&self, paths: &BTreeSet<StorePath>) -> Answer<BTreeMap<StorePath, PathInfo>> {
+        /// Of more, all rows are read in one go.
+        const FEW: usize = 300;
+        if paths.len() > FEW {
+            return self.all_infos(paths);
+        }
+        let mut infos = BTreeMap::new();
+        for path in paths {
+            infos.extend(self.info(path)?.map(|info| (path.clone(), info)));
+        }
+        Ok(infos)
+    }
+
+    fn all_infos(&self, paths: &BTreeSet<StorePath>) -> Answer<BTreeMap<StorePath, PathInfo>> {
+        let (rows, references, signatures) = self.read("look up paths", |connection| {
+            let rows = connection
+                .prepare_cached(
+                    "SELECT id, nar_hash, nar_size, registered, deriver, content_address, ultimate, base_name FROM path",
+                )?
+                .query_map([], |row| Ok((InfoRow::read(row)?, row.get(7)?)))?
+                .collect::<rusqlite::Result<Vec<(InfoRow, String)>>>()?;
+            let references = connection
+                .prepare_cached("SELECT referrer, reference FROM reference ORDER BY referrer")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
+            let signatures = connection
+                .prepare_cached("SELECT path, signature FROM signature")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
+            Ok((rows, references, signatures))
+        })?;
+        let mut names = HashMap::with_capacity(rows.len());
+        for (row, name) in &rows {
+            names.insert(row.id, parse(name)?);
+        }
+        let mut infos = BTreeMap::new();
+        let mut wanted = HashMap::new();
+        for (row, _) in rows {
+            let id = row.id;
+            if let Some(path) = names.get(&id).filter(|path| paths.contains(*path)) {
+                wanted.insert(id, row.into_info(path, &[], &[])?);
+            }
+        }
+        for (referrer, reference) in references {
+            if let (Some(info), Some(path)) = (wanted.get_mut(&referrer), names.get(&reference)) {
+                info.references.insert(path.clone());
+            }
+        }
+        for (id, signature) in signatures {
+            if let Some(info) = wanted.get_mut(&id) {
+                info.signatures.extend(signature.parse::<Signature>().ok());
+            }
+        }
+        infos.extend(wanted.into_values().map(|info| (info.path.clone(), info)));
+        Ok(infos)
     }
 
     /// Everything that `paths` refer to, directly or not, themselves included. None of them need be valid; those that are
@@ -276,6 +334,24 @@ impl Database {
                 .query_map([], effort)?
                 .collect()
         })
+    }
+
+    /// The paths that were built here, the latest first.
+    pub fn built_paths(&self) -> Answer<Vec<BuiltPath>> {
+        let rows = self.read("list what was built", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT base_name, deriver, registered, nar_size FROM path
+                     WHERE ultimate AND deriver IS NOT NULL ORDER BY registered DESC, id DESC",
+                )?
+                .query_map([], |row| Ok((text(row)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                .collect::<rusqlite::Result<Vec<(String, String, i64, i64)>>>()
+        })?;
+        let built = |(path, deriver, registered, nar_size): (String, String, i64, i64)| {
+            let (path, deriver) = (parse(&path)?, parse(&deriver)?);
+            Ok(BuiltPath { path, deriver, registered, nar_size: nar_size.cast_unsigned() })
+        };
+        rows.into_iter().map(built).collect()
     }
 
     /// Paths whose files may have been lost with the kernel that wrote them.

@@ -165,29 +165,31 @@ fn sparse_files_in_all_formats() {
     assert_eq!(unpacked(&Tar::default().pax(&version_1).file(b"x", &data).finish(), &whole()), line);
 }
 
-#[test]
-fn deb_packages_are_their_data() {
-    let data =
-        zstd::encode_all(&Tar::default().folder(b"./usr").file(b"./usr/a", b"x").finish()[..], 1).unwrap();
+/// A Debian package whose data has that name, and is so.
+pub fn deb(name: &str, data: &[u8]) -> Vec<u8> {
     let member = |name: &str, content: &[u8]| {
         let header = format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100644, content.len());
         let mut member = [header.as_bytes(), content].concat();
         member.resize(member.len().next_multiple_of(2), b'\n');
         member
     };
-    let package = |name: &str| {
-        let members = [member("debian-binary", b"2.0"), member("control.tar", b"?"), member(name, &data)];
-        [b"!<arch>\n".as_slice(), &members.concat()].concat()
-    };
-    // The top folder stays, as that is part of the package's paths.
-    assert_eq!(unpacked(&package("data.tar.zst"), &Options::default()), ["d usr", "f usr/a x"]);
-    let place = Place::new();
-    let error = place.unpack(&package("other"), &Options::default()).unwrap_err().to_string();
-    assert!(error.contains("no Debian package"), "{error}");
+    let members = [member("debian-binary", b"2.0"), member("control.tar", b"?"), member(name, data)];
+    [b"!<arch>\n".as_slice(), &members.concat()].concat()
 }
 
 #[test]
-fn cpio_with_links() {
+fn deb_packages_are_their_data() {
+    let data =
+        zstd::encode_all(&Tar::default().folder(b"./usr").file(b"./usr/a", b"x").finish()[..], 1).unwrap();
+    // The top folder stays, as that is part of the package's paths.
+    assert_eq!(unpacked(&deb("data.tar.zst", &data), &Options::default()), ["d usr", "f usr/a x"]);
+    let place = Place::new();
+    let error = place.unpack(&deb("other", &data), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("no Debian package"), "{error}");
+}
+
+/// An archive with links of both kinds.
+pub fn cpio() -> Vec<u8> {
     let mut archive = Vec::new();
     let mut add = |name: &str, inode: u32, mode: u32, links: u32, content: &[u8]| {
         let fields =
@@ -207,13 +209,18 @@ fn cpio_with_links() {
     add("empty1", 6, 0o100_644, 2, b"");
     add("empty2", 6, 0o100_644, 2, b"");
     add("TRAILER!!!", 0, 0, 1, b"");
+    archive
+}
+
+#[test]
+fn cpio_with_links() {
     let expected =
         ["d d", "f empty1 ", "f empty2 ", "f one shared", "f two shared", "l l -> d/run", "x d/run #!x"];
-    assert_eq!(unpacked(&archive, &whole()), expected);
+    assert_eq!(unpacked(&cpio(), &whole()), expected);
 }
 
 /// A zip archive as Python's library makes it, with a deflated, a stored and an executable file, a folder and a link.
-fn zip() -> Option<Vec<u8>> {
+pub fn zip() -> Option<Vec<u8>> {
     let script = "
 import sys, zipfile, io
 out = io.BytesIO()

@@ -2,6 +2,7 @@
 
 mod formats;
 mod hostile;
+mod mutated;
 mod tar_builder;
 
 use std::fs;
