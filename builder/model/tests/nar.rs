@@ -428,6 +428,25 @@ proptest! {
 }
 
 #[test]
+fn a_tree_that_is_copied_is_archived_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("tree");
+    fs::create_dir(&root).unwrap();
+    // Around the sizes of buffers.
+    for size in [0, 1, 7, 8, 1000, 32_000, 40_000, 65_535, 65_536, 65_600, 130_000, 131_072, 131_073, 500_000]
+    {
+        fs::write(root.join(format!("{size:07}")), vec![size as u8; size]).unwrap();
+    }
+    let mut everything = zeval_model::tree::everything;
+    let mut walker = zeval_model::tree::Walker::new(&root, &mut everything);
+    let mut tee = nar::Tee::new(&mut walker, Vec::new());
+    zeval_model::tree::restore(&mut tee, &folder.path().join("copy"), Modes::Umask).unwrap();
+    let archive = tee.finish().unwrap();
+    assert!(archive == dump(&root));
+    assert!(archive == dump(&folder.path().join("copy")));
+}
+
+#[test]
 fn writers_refuse_disorder() {
     let mut nothing = std::io::empty();
     let mut writer = Writer::new(Vec::new());

@@ -104,14 +104,12 @@ impl<W: Write> Writer<W> {
 
     /// A piece of a regular file's contents.
     fn piece(&mut self, piece: &[u8]) -> Result<(), TreeError> {
-        if self.buffer.len() + piece.len() > BUFFER {
-            self.write_out()?;
+        if self.buffer.len() + piece.len() <= BUFFER {
+            self.buffer.extend_from_slice(piece);
+            return Ok(());
         }
-        match piece.len() > BUFFER / 2 {
-            true => self.output.write_all(piece)?,
-            false => self.buffer.extend_from_slice(piece),
-        }
-        Ok(())
+        self.write_out()?;
+        Ok(self.output.write_all(piece)?)
     }
 
     /// Writes what is still buffered and gives the output back.
