@@ -15,7 +15,7 @@ use zeval_model::StorePath;
 use super::{
     flags::{self, Common, Rest},
     instantiate,
-    outcome::{Outcome, Stop, end, fail, usage},
+    outcome::{Outcome, Stop, end, fail},
     place,
     realise::{Realiser, Wanted, output_paths},
     store::NixStore,
@@ -48,8 +48,6 @@ struct Options {
     dry_run: bool,
     check: bool,
     repair: bool,
-    help: bool,
-    version: bool,
 }
 
 impl Options {
@@ -65,8 +63,6 @@ impl Options {
             "--check" => self.check = true,
             "--repair" => self.repair = true,
             "--indirect" => {}
-            "--help" => self.help = true,
-            "--version" => self.version = true,
             _ => return Ok(false),
         }
         Ok(true)
@@ -76,20 +72,11 @@ impl Options {
 /// Runs the command.
 pub fn run(arguments: &[OsString]) -> ExitCode {
     let mut options = Options::default();
-    let common = flags::parse(arguments, &mut |flag, rest| options.take(flag, rest));
-    if options.help {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    if options.version {
-        super::print_version("nix-build");
-        return ExitCode::SUCCESS;
-    }
+    let common = flags::read("nix-build", HELP, arguments, &mut |flag, rest| options.take(flag, rest));
     let common = match common {
         Ok(common) => common,
-        Err(message) => return end("nix-build", usage(message)),
+        Err(code) => return code,
     };
-    common.show_warnings();
     let show_trace = common.evaluation().show_trace;
     match with_large_stack(|| build(&options, common)) {
         Ok(Ok(())) => ExitCode::SUCCESS,

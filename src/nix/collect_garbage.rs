@@ -32,8 +32,6 @@ struct Options {
     older_than: Option<String>,
     max_freed: Option<String>,
     dry_run: bool,
-    help: bool,
-    version: bool,
 }
 
 impl Options {
@@ -44,8 +42,6 @@ impl Options {
             "--delete-older-than" => self.older_than = value()?,
             "--max-freed" => self.max_freed = value()?,
             "--dry-run" => self.dry_run = true,
-            "--help" => self.help = true,
-            "--version" => self.version = true,
             _ => return Ok(false),
         }
         Ok(true)
@@ -55,20 +51,12 @@ impl Options {
 /// Runs the command.
 pub fn run(arguments: &[OsString]) -> ExitCode {
     let mut options = Options::default();
-    let common = flags::parse(arguments, &mut |flag, rest| options.take(flag, rest));
-    if options.help {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
+    let common =
+        flags::read("nix-collect-garbage", HELP, arguments, &mut |flag, rest| options.take(flag, rest));
+    match common {
+        Ok(common) => end("nix-collect-garbage", run_with(&options, &common)),
+        Err(code) => code,
     }
-    if options.version {
-        super::print_version("nix-collect-garbage");
-        return ExitCode::SUCCESS;
-    }
-    let result = match common {
-        Ok(common) => run_with(&options, &common),
-        Err(message) => usage(message),
-    };
-    end("nix-collect-garbage", result)
 }
 
 fn run_with(options: &Options, common: &Common) -> Outcome<()> {

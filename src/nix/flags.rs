@@ -1,12 +1,13 @@
 //! The flags that all of Nix's older commands share, and what they mean for an evaluation.
 
-use std::{collections::VecDeque, ffi::OsString, path::PathBuf, sync::Arc};
+use std::{collections::VecDeque, ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use bstr::ByteSlice;
 use zeval_builder::cancel::Cancellation;
 use zeval_evaluator::Settings;
 
 use super::{
+    outcome::{end, usage},
     settings::{NixSettings, SettingFlag, flag},
     store::NixStore,
 };
@@ -84,6 +85,33 @@ pub type OwnFlags<'f> = dyn FnMut(&str, &mut Rest) -> Result<bool, String> + 'f;
 /// Reads a command line.
 pub fn parse(arguments: &[OsString], own: &mut OwnFlags<'_>) -> Result<Common, String> {
     parse_leaving(arguments, own, &mut |_, _| Ok(false))
+}
+
+/// Reads the command line of a command called `program`; `--help`, `--version` and errors end it. Warnings are shown.
+pub fn read(
+    program: &str,
+    help: &str,
+    arguments: &[OsString],
+    own: &mut OwnFlags<'_>,
+) -> Result<Common, ExitCode> {
+    let mut shown = None;
+    let common = parse(arguments, &mut |flag, rest| match flag {
+        "--help" | "--version" => {
+            shown.get_or_insert(flag == "--help");
+            Ok(true)
+        }
+        flag => own(flag, rest),
+    });
+    match shown {
+        Some(true) => print!("{help}"),
+        Some(false) => super::print_version(program),
+        None => {
+            let common = common.map_err(|message| end(program, usage(message)))?;
+            common.show_warnings();
+            return Ok(common);
+        }
+    }
+    Err(ExitCode::SUCCESS)
 }
 
 /// As [`parse`]; flags that nobody knows go to `left`.

@@ -7,7 +7,7 @@ use zeval_model::{Algorithm, ContentMethod, Hash, ingest};
 use super::{
     flags::{self, Rest},
     nix_store::{existing, parse_algorithm},
-    outcome::{Outcome, end, usage},
+    outcome::{Outcome, end},
 };
 
 const HELP: &str = "Usage: nix-hash [FLAGS] FILE...
@@ -59,8 +59,6 @@ struct Options {
     convert: bool,
     flat: bool,
     truncate: bool,
-    help: bool,
-    version: bool,
 }
 
 impl Options {
@@ -69,8 +67,6 @@ impl Options {
             "--flat" => self.flat = true,
             "--truncate" => self.truncate = true,
             "--type" => self.algorithm = Some(rest.value(flag)?.to_string_lossy().into_owned()),
-            "--help" => self.help = true,
-            "--version" => self.version = true,
             _ => {
                 let name = flag.trim_start_matches("--");
                 let convert = name.strip_prefix("to-");
@@ -86,20 +82,11 @@ impl Options {
 /// Runs the command.
 pub fn run(arguments: &[OsString]) -> ExitCode {
     let mut options = Options::default();
-    let common = flags::parse(arguments, &mut |flag, rest| options.take(flag, rest));
-    if options.help {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
+    let common = flags::read("nix-hash", HELP, arguments, &mut |flag, rest| options.take(flag, rest));
+    match common {
+        Ok(common) => end("nix-hash", print_all(&options, &common.operands)),
+        Err(code) => code,
     }
-    if options.version {
-        super::print_version("nix-hash");
-        return ExitCode::SUCCESS;
-    }
-    let result = match common {
-        Ok(common) => print_all(&options, &common.operands),
-        Err(message) => usage(message),
-    };
-    end("nix-hash", result)
 }
 
 fn print_all(options: &Options, operands: &[OsString]) -> Outcome<()> {

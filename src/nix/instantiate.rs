@@ -69,8 +69,6 @@ struct Options {
     no_location: bool,
     read_write: bool,
     root: Option<PathBuf>,
-    version: bool,
-    help: bool,
 }
 
 impl Options {
@@ -89,8 +87,6 @@ impl Options {
             "-E" | "--expr" => self.expressions = true,
             "-A" | "--attr" => self.attributes.push(rest.value(flag)?.to_string_lossy().into_owned()),
             "--add-root" => self.root = Some(rest.value(flag)?.into()),
-            "--version" => self.version = true,
-            "--help" => self.help = true,
             _ => return Ok(false),
         }
         Ok(true)
@@ -100,23 +96,11 @@ impl Options {
 /// Runs the command.
 pub fn run(arguments: &[OsString]) -> ExitCode {
     let mut options = Options::default();
-    let common = flags::parse(arguments, &mut |flag, rest| options.take(flag, rest));
-    if options.help {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    if options.version {
-        super::print_version("nix-instantiate");
-        return ExitCode::SUCCESS;
-    }
+    let common = flags::read("nix-instantiate", HELP, arguments, &mut |flag, rest| options.take(flag, rest));
     let common = match common {
         Ok(common) => common,
-        Err(message) => {
-            eprintln!("error: {message}\nTry 'nix-instantiate --help' for more information.");
-            return ExitCode::FAILURE;
-        }
+        Err(code) => return code,
     };
-    common.show_warnings();
     let read_only = common.read_only || options.mode != Mode::Instantiate && !options.read_write;
     let store = match NixStore::new(&common, read_only) {
         Ok(store) => Arc::new(store),

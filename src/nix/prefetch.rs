@@ -44,8 +44,6 @@ struct Options {
     unpack: bool,
     executable: bool,
     name: Option<String>,
-    help: bool,
-    version: bool,
 }
 
 impl Options {
@@ -57,8 +55,6 @@ impl Options {
             "--print-path" => self.print_path = true,
             "--unpack" => self.unpack = true,
             "--executable" => self.executable = true,
-            "--help" => self.help = true,
-            "--version" => self.version = true,
             _ => return Ok(false),
         }
         Ok(true)
@@ -69,20 +65,11 @@ impl Options {
 pub fn run(arguments: &[OsString]) -> ExitCode {
     let print_path = std::env::var("PRINT_PATH").is_ok_and(|value| value == "1");
     let mut options = Options { print_path, ..Options::default() };
-    let common = flags::parse(arguments, &mut |flag, rest| options.take(flag, rest));
-    if options.help {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
+    let common = flags::read("nix-prefetch-url", HELP, arguments, &mut |flag, rest| options.take(flag, rest));
+    match common {
+        Ok(common) => end("nix-prefetch-url", run_with(&options, &common)),
+        Err(code) => code,
     }
-    if options.version {
-        super::print_version("nix-prefetch-url");
-        return ExitCode::SUCCESS;
-    }
-    let result = match common {
-        Ok(common) => run_with(&options, &common),
-        Err(message) => usage(message),
-    };
-    end("nix-prefetch-url", result)
 }
 
 fn run_with(options: &Options, common: &Common) -> Outcome<()> {
