@@ -167,7 +167,7 @@ impl View<'_> {
             let source = from.join(&name);
             let is_left_out =
                 |end: &&str| source.as_os_str().as_bytes().ends_with(format!("/{end}").as_bytes());
-            if !LEFT_OUT.iter().any(|end| is_left_out(&end)) {
+            if !LEFT_OUT.iter().any(|end| is_left_out(end)) {
                 self.entry(&source, &to.join(&name), priority)?;
             }
         }
@@ -303,8 +303,10 @@ mod tests {
         let shop = Shop::with(&[("a/bin/x", ""), ("b/bin/x", ""), ("c/bin", "no folder")]);
         let conflict = shop.build("true 5 2 /nix/store/a /nix/store/b").unwrap_err();
         assert!(matches!(conflict, Error::Conflict(..)), "{conflict}");
-        let error = shop.build("true 5 1 /nix/store/a true 6 1 /nix/store/c").unwrap_err();
-        assert!(matches!(error, Error::Folder(..) | Error::Conflict(..) | Error::NoFolder(..)), "{error}");
+        let error = shop.build("true 4 1 /nix/store/c true 5 1 /nix/store/a").unwrap_err();
+        assert!(matches!(error, Error::NoFolder(..)), "{error}");
+        // What is less important does not count.
+        shop.build("true 5 1 /nix/store/a true 6 1 /nix/store/c").unwrap();
         assert!(matches!(shop.build("true 5 1 /etc").unwrap_err(), Error::Outside(_)));
         assert!(matches!(shop.build("true x 1 /etc").unwrap_err(), Error::Malformed(_)));
         assert!(matches!(shop.build("true 1 2 /nix/store/a").unwrap_err(), Error::Malformed(_)));

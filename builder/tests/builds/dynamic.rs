@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zeval_model::derivation::DownstreamPlaceholder;
+use zeval_model::derivation::{DownstreamPlaceholder, placeholder};
 use zeval_model::{Algorithm, ContentMethod, Derivation, InputOutputs, Output, StorePath};
 
 use crate::workshop::*;
@@ -19,7 +19,9 @@ fn maker(text: &str) -> Derivation {
     derivation("inner.drv", output, &[&format!("write $out {text}")])
 }
 
-fn text_of(drv: &Derivation) -> String {
+/// The text of a derivation that runs these commands.
+fn text(name: &str, commands: &[&str]) -> String {
+    let drv = with_variable(floating(name, Algorithm::Sha256, commands), "out", &placeholder("out"));
     String::from_utf8(drv.to_aterm()).unwrap()
 }
 
@@ -40,8 +42,7 @@ fn user(maker: &StorePath, depth: usize) -> Derivation {
 
 fn an_output_that_is_a_derivation_is_built() {
     let shop = Workshop::new();
-    let inner = floating("inner", Algorithm::Sha256, &["write $out made"]);
-    let maker = shop.add(maker(&text_of(&inner)));
+    let maker = shop.add(maker(&text("inner", &["write $out made"])));
     let top = shop.add(user(&maker, 1));
     assert_eq!(shop.read(&top), "made");
     // Once more, when all is there.
@@ -52,9 +53,11 @@ fn an_output_that_is_a_derivation_is_built() {
 
 fn a_derivation_that_makes_one_that_makes_one() {
     let shop = Workshop::new();
-    let innermost = floating("innermost", Algorithm::Sha256, &["write $out deep"]);
-    let middle = maker(&text_of(&innermost));
-    let outer = shop.add(Derivation { name: "inner.drv.drv".into(), ..maker(&text_of(&middle)) });
+    let innermost = text("innermost", &["write $out deep"]);
+    let mut middle = maker(&innermost);
+    middle.env.insert("out".into(), placeholder("out").into());
+    let middle = String::from_utf8(middle.to_aterm()).unwrap();
+    let outer = shop.add(Derivation { name: "inner.drv.drv".into(), ..maker(&middle) });
     assert_eq!(shop.read(&shop.add(user(&outer, 2))), "deep");
 }
 
@@ -62,5 +65,5 @@ fn an_output_that_is_no_derivation_is_an_error() {
     let shop = Workshop::new();
     let maker = shop.add(maker("nonsense"));
     let error = shop.build(&shop.add(user(&maker, 1))).unwrap_err().to_string();
-    assert!(error.contains("makes no sense"), "{error}");
+    assert!(error.contains("error parsing derivation"), "{error}");
 }
