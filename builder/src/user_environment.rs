@@ -167,7 +167,7 @@ impl View<'_> {
             let source = from.join(&name);
             let is_left_out =
                 |end: &&str| source.as_os_str().as_bytes().ends_with(format!("/{end}").as_bytes());
-            if !LEFT_OUT.iter().any(|end| is_left_out(end)) {
+            if !LEFT_OUT.iter().any(is_left_out) {
                 self.entry(&source, &to.join(&name), priority)?;
             }
         }

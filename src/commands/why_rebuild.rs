@@ -217,8 +217,7 @@ fn own(old: &Derivation, new: &Derivation, changes: &mut Vec<Change>) {
     if without_hashes(&old.builder) != without_hashes(&new.builder) {
         changes.push(plain(format!("the builder was {} and is {}", old.builder, new.builder)));
     }
-    let arguments =
-        |drv: &Derivation| drv.args.iter().map(|argument| without_hashes(argument)).collect::<Vec<_>>();
+    let arguments = |drv: &Derivation| drv.args.iter().map(without_hashes).collect::<Vec<_>>();
     let (before, after) = (arguments(old), arguments(new));
     if before != after {
         changes.push(Change {

@@ -88,8 +88,7 @@ pub fn trace(command: &mut Command, observe: &mut dyn FnMut(Call<'_>) -> Next) {
     child.stdin.take().unwrap().write_all(b"go").unwrap();
     // What each thread is in the middle of.
     let mut inside: HashMap<Pid, (Kind, u64)> = HashMap::new();
-    loop {
-        let Ok(status) = waitpid(None, Some(WaitPidFlag::__WALL)) else { break };
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::__WALL)) {
         let (thread, signal) = match status {
             WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..) => {
                 inside.remove(&pid);
