@@ -11,9 +11,9 @@ use super::{IoContext, Store, StoreError};
 
 const COMPRESSION_LEVEL: i32 = 3;
 
-/// Takes a log while it comes. A build that prints nothing has none.
+/// Takes a log while it comes.
 pub struct LogWriter {
-    encoder: Option<zstd::Encoder<'static, BufWriter<File>>>,
+    encoder: zstd::Encoder<'static, BufWriter<File>>,
     temporary: PathBuf,
     paths: Vec<PathBuf>,
 }
@@ -24,7 +24,10 @@ impl Store {
     pub fn start_log(&self, drvs: &BTreeSet<&StorePath>) -> Result<LogWriter, StoreError> {
         let temporary = self.session.fresh();
         let paths = drvs.iter().map(|drv| self.log_path(drv)).collect();
-        Ok(LogWriter { encoder: None, temporary, paths })
+        let file = File::create(&temporary).doing("make", &temporary)?;
+        let encoder =
+            zstd::Encoder::new(BufWriter::new(file), COMPRESSION_LEVEL).doing("compress", &temporary)?;
+        Ok(LogWriter { encoder, temporary, paths })
     }
 
     /// The log of the last build of `drv`, if there is one.
@@ -49,26 +52,12 @@ impl Store {
 
 impl LogWriter {
     pub fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        let encoder = match &mut self.encoder {
-            Some(encoder) => encoder,
-            none => {
-                let file = BufWriter::new(File::create(&self.temporary)?);
-                none.insert(zstd::Encoder::new(file, COMPRESSION_LEVEL)?)
-            }
-        };
-        encoder.write_all(text)
+        self.encoder.write_all(text)
     }
 
     /// Puts the log in its place.
     pub fn finish(self) -> io::Result<()> {
-        let Some(encoder) = self.encoder else {
-            // That of the build before says nothing of this one.
-            return self.paths.iter().try_for_each(|path| match fs::remove_file(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                result => result,
-            });
-        };
-        encoder.finish()?.flush()?;
+        self.encoder.finish()?.flush()?;
         let link = self.temporary.with_extension("link");
         for path in &self.paths {
             if let Some(folder) = path.parent() {

@@ -13,10 +13,20 @@ pub const CASES: &[(&str, fn())] = &[
     ("an_output_that_is_no_derivation_is_an_error", an_output_that_is_no_derivation_is_an_error),
 ];
 
-/// A derivation whose output is this text, called as a derivation is.
+/// A derivation whose output is this text, called as a derivation is. Placeholders in the text are written in two pieces,
+/// as a whole one would mean the output of this derivation.
 fn maker(text: &str) -> Derivation {
     let output = Output::Floating { method: ContentMethod::Text, algorithm: Algorithm::Sha256 };
-    derivation("inner.drv", output, &[&format!("write $out {text}")])
+    let mark = placeholder("out");
+    let (start, end) = mark.split_at(10);
+    let text = text.replace(&mark, &format!("{start}\0{end}"));
+    let commands: Vec<String> = text
+        .split('\0')
+        .enumerate()
+        .map(|(index, piece)| format!("{} $out {piece}", if index == 0 { "write" } else { "append" }))
+        .collect();
+    let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+    derivation("inner.drv", output, &commands)
 }
 
 /// The text of a derivation that runs these commands.
