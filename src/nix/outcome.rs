@@ -78,6 +78,7 @@ impl From<Failed> for Stop {
             Failed::Evaluation(error) => Stop::Evaluation(error),
             Failed::Build { text, status } => Stop::Failed { text, status },
             Failed::Other(text) => Stop::of(text),
+            Failed::Program(status) => Stop::Silent(status),
             Failed::Cancelled => Stop::Failed { text: "interrupted by the user".into(), status: 1 },
         }
     }

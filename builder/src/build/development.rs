@@ -1,15 +1,17 @@
 //! What a person needs to do by hand what a builder would do: the environment of a derivation, without its sandbox.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use bstr::{BString, ByteSlice};
 use zeval_model::{Derivation, StorePath};
 
 use super::attributes::Attributes;
-use super::environment::{BUILD_TOP, Preparation};
+use super::environment::Preparation;
 use super::error::{BuildError, Malformed};
 use super::outputs::scratch_paths;
+use crate::sandbox::Surroundings;
 use crate::store::Store;
 
 /// Variables that are the machine's, not the build's: the user keeps their own.
@@ -46,6 +48,7 @@ pub fn development(
     let attributes = Attributes::of(&drv)?;
     let scratch = scratch_paths(&drv, drv_path)?;
     let direct: BTreeSet<StorePath> = built.values().chain(&written.input_sources).cloned().collect();
+    let surroundings = Surroundings::default();
     let preparation = Preparation {
         store,
         drv: &drv,
@@ -54,6 +57,7 @@ pub fn development(
         scratch: &scratch,
         inputs: &store.closure(&direct)?,
         cores,
+        surroundings: &surroundings,
         certificates: None,
     };
     let start = preparation.start()?;
@@ -73,7 +77,7 @@ pub fn development(
     };
     let build = places.build.display().to_string();
     let variables = start.environment.into_iter().filter(|(name, _)| is_wanted(name)).map(|(name, value)| {
-        let below = value.strip_prefix(BUILD_TOP.as_bytes());
+        let below = value.strip_prefix(surroundings.build_folder.as_os_str().as_bytes());
         let value = match below.filter(|below| below.is_empty() || below.starts_with(b"/.")) {
             Some(below) => [build.as_bytes(), below].concat(),
             None => place(&value),
