@@ -140,19 +140,6 @@ pub fn split(path: &[u8]) -> Vec<Vec<u8>> {
     entries
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn colons_of_addresses_separate_nothing() {
-        let path = b"a=/x:nixpkgs=https://example.org/y.tar.gz:b:c=flake:nixpkgs::channel:nixos";
-        let entries = super::split(path);
-        let entries: Vec<&str> = entries.iter().filter_map(|entry| std::str::from_utf8(entry).ok()).collect();
-        let expected =
-            ["a=/x", "nixpkgs=https://example.org/y.tar.gz", "b", "c=flake:nixpkgs", "channel:nixos"];
-        assert_eq!(entries, expected);
-    }
-}
-
 /// An entry as an absolute path: entries may be relative to the current folder.
 pub(crate) fn absolute(entry: &[u8]) -> Vec<u8> {
     if entry.starts_with(b"/") {
@@ -171,5 +158,18 @@ fn below<'n>(name: &'n [u8], prefix: &[u8]) -> Option<&'n [u8]> {
         [] => Some(b""),
         [b'/', rest @ ..] => Some(rest),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn colons_of_addresses_separate_nothing() {
+        let path = b"a=/x:nixpkgs=https://example.org/y.tar.gz:b:c=flake:nixpkgs::channel:nixos";
+        let entries = super::split(path);
+        let entries: Vec<&str> = entries.iter().filter_map(|entry| std::str::from_utf8(entry).ok()).collect();
+        let expected =
+            ["a=/x", "nixpkgs=https://example.org/y.tar.gz", "b", "c=flake:nixpkgs", "channel:nixos"];
+        assert_eq!(entries, expected);
     }
 }
