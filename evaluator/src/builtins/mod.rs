@@ -192,11 +192,14 @@ impl Globals {
     }
 }
 
+/// What only zeval itself calls, for flakes: no expression can name it, and it has no documentation.
+const INTERNAL: &[&str] = &["fetchFinalTree", "inPlaceFact"];
+
 /// Whether a builtin is there at all: an experimental one is only where its feature is on.
 fn is_enabled(builtin: &Builtin, settings: &Settings) -> bool {
     match builtin.name {
         "outputOf" => settings.has_feature("dynamic-derivations"),
-        "fetchFinalTree" | "inPlaceFact" => false,
+        name if INTERNAL.contains(&name) => false,
         "fetchTree" => settings.has_feature("fetch-tree") || settings.has_feature("flakes"),
         _ => true,
     }
