@@ -43,5 +43,12 @@ fn main() {
             }));
         }
     }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    workshop::remove_copy();
+    conclusion.exit();
+}
+
+/// Whether this process is one that a test started.
+fn is_child() -> bool {
+    std::env::args().nth(1).is_some_and(|entry| [concurrency::ENTRY, stress::ENTRY].contains(&&*entry))
 }

@@ -8,7 +8,6 @@ use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use bstr::BString;
-use tempfile::TempDir;
 use zeval_builder::build::BuildOptions;
 use zeval_builder::cancel::Cancellation;
 use zeval_builder::events::{Event, Observer};
@@ -23,14 +22,32 @@ use crate::helper;
 /// Where builds find this program.
 const HELPER: &str = "/test/helper";
 
-/// This program where every user may read it, whatever the permissions of the folder it was made in.
-static READABLE_SELF: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("helper");
-    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-    (folder, copy)
+/// This program where every user may read it, whatever the permissions of the folder it was made in. The processes that a
+/// test starts share the copy of theirs: they end without tidying up.
+static READABLE_SELF: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = copy_folder();
+    let copy = folder.join("helper");
+    if !copy.exists() {
+        fs::create_dir_all(&folder).unwrap();
+        let partial = folder.join(std::process::id().to_string());
+        fs::copy(std::env::current_exe().unwrap(), &partial).unwrap();
+        fs::set_permissions(&partial, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(partial, &copy).unwrap();
+    }
+    copy
 });
+
+fn copy_folder() -> PathBuf {
+    let own = if crate::is_child() { std::os::unix::process::parent_id() } else { std::process::id() };
+    std::env::temp_dir().join(format!("zeval-builds-{own}"))
+}
+
+/// Removes the copy of this program, after all tests.
+pub fn remove_copy() {
+    if let Err(error) = fs::remove_dir_all(copy_folder()) {
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+    }
+}
 
 /// A store in a temporary folder.
 pub struct Workshop {
@@ -112,7 +129,7 @@ impl Workshop {
 }
 
 pub fn options() -> BuildOptions {
-    let mut sandbox_paths = vec![bind(&READABLE_SELF.1, Path::new(HELPER))];
+    let mut sandbox_paths = vec![bind(&READABLE_SELF, Path::new(HELPER))];
     sandbox_paths.extend(libraries().into_iter().map(|library| bind(&library.0, &library.1)));
     BuildOptions { sandbox_paths, timeout: Some(Duration::from_secs(60)), ..BuildOptions::default() }
 }
