@@ -60,6 +60,47 @@ pub struct Tree {
     pub branch: Option<String>,
 }
 
+impl Tree {
+    /// What is told of the state that a source is in, by attribute; it changes with each commit.
+    pub fn state(&self) -> Vec<(&'static str, Told)> {
+        let mut state = Vec::new();
+        if let Some(revision) = &self.revision {
+            state.push(("rev", Told::Text(revision.clone())));
+            state.push(("shortRev", Told::Text(revision.chars().take(7).collect())));
+        }
+        if let Some(count) = self.revision_count {
+            state.push(("revCount", Told::Number(count)));
+        }
+        if let Some((revision, short)) = &self.dirty_revision {
+            state.push(("dirtyRev", Told::Text(revision.clone())));
+            state.push(("dirtyShortRev", Told::Text(short.clone())));
+        }
+        if let Some(time) = self.last_modified {
+            state.push(("lastModified", Told::Number(time)));
+            state.push(("lastModifiedDate", Told::Text(zeval_model::time::compact(time))));
+        }
+        state
+    }
+}
+
+/// A text or a number that an evaluation is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A text.
+    Text(String),
+    /// A number.
+    Number(u64),
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Told::Text(text) => f.write_str(text),
+            Told::Number(number) => number.fmt(f),
+        }
+    }
+}
+
 /// A flake whose inputs are all known.
 #[derive(Clone, Debug)]
 pub struct LockedFlake {

@@ -32,12 +32,16 @@ enum Manner {
     Variable = 5,
     /// The store was asked whether it has a path: it had.
     Valid = 6,
+    /// Something was used that is told to each evaluation.
+    Told = 7,
 }
 
 impl Manner {
     fn from_byte(byte: u8) -> Option<Manner> {
-        use Manner::{Followed, Listed, Looked, Read, Valid, Variable};
-        [Looked, Read, Listed, Followed, Variable, Valid].into_iter().find(|manner| *manner as u8 == byte)
+        use Manner::{Followed, Listed, Looked, Read, Told, Valid, Variable};
+        [Looked, Read, Listed, Followed, Variable, Valid, Told]
+            .into_iter()
+            .find(|manner| *manner as u8 == byte)
     }
 }
 
@@ -98,6 +102,15 @@ impl Reads {
         self.record(Manner::Listed, path.as_os_str().as_bytes(), || settled(path));
     }
 
+    /// What is at a path is about to be copied: a file's contents, a folder's names, where a link leads.
+    pub fn contents(&self, path: &Path) {
+        match path.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => self.listed(path),
+            Ok(metadata) if metadata.is_file() => self.read(path),
+            _ => self.looked(path),
+        }
+    }
+
     /// All links in a path are about to be followed.
     pub fn followed(&self, path: &Path) {
         self.record(Manner::Followed, path.as_os_str().as_bytes(), || Some(stamp_of_target(path)));
@@ -111,6 +124,11 @@ impl Reads {
     /// A store path is relied on.
     pub fn valid(&self, path: &str) {
         self.record(Manner::Valid, path.as_bytes(), || Some(Stamp::default()));
+    }
+
+    /// Something is used that is told to each evaluation, such as the commit of a flake.
+    pub fn told(&self, name: &[u8], value: &[u8]) {
+        self.record(Manner::Told, name, || Some(stamp(&[value])));
     }
 
     /// All of it, if the evaluation would give the same as long as [`is_as_it_was`] holds.
@@ -130,8 +148,13 @@ impl Reads {
     }
 }
 
-/// Whether all that [`Reads::to_bytes`] tells of is as it was. `is_valid` tells whether the store has a path.
-pub fn is_as_it_was(mut bytes: &[u8], is_valid: impl Fn(&str) -> bool) -> bool {
+/// Whether all that [`Reads::to_bytes`] tells of is as it was. `is_valid` tells whether the store has a path, `told` what an
+/// evaluation would be told now.
+pub fn is_as_it_was(
+    mut bytes: &[u8],
+    is_valid: impl Fn(&str) -> bool,
+    told: impl Fn(&str) -> Option<String>,
+) -> bool {
     while !bytes.is_empty() {
         let Some((manner, name, stamp, rest)) = split(bytes) else { return false };
         let path = Path::new(std::ffi::OsStr::from_bytes(name));
@@ -141,6 +164,10 @@ pub fn is_as_it_was(mut bytes: &[u8], is_valid: impl Fn(&str) -> bool) -> bool {
             Manner::Followed => stamp_of_target(path) == stamp,
             Manner::Variable => stamp_of_variable(name) == stamp,
             Manner::Valid => std::str::from_utf8(name).is_ok_and(&is_valid),
+            Manner::Told => {
+                let value = std::str::from_utf8(name).ok().and_then(&told);
+                value.is_some_and(|value| self::stamp(&[value.as_bytes()]) == stamp)
+            }
         };
         if !is_same {
             return false;
@@ -230,7 +257,9 @@ mod tests {
     }
 
     fn holds(reads: &Reads) -> bool {
-        is_as_it_was(&reads.to_bytes().expect("repeatable"), |path| path == "/nix/store/there")
+        let is_valid = |path: &str| path == "/nix/store/there";
+        let told = |name: &str| (name == "rev").then(|| "abc".to_owned());
+        is_as_it_was(&reads.to_bytes().expect("repeatable"), is_valid, told)
     }
 
     #[test]
@@ -296,6 +325,16 @@ mod tests {
     }
 
     #[test]
+    fn compares_what_is_told() {
+        let reads = Reads::default();
+        reads.told(b"rev", b"abc");
+        assert!(holds(&reads));
+        let reads = Reads::default();
+        reads.told(b"rev", b"abd");
+        assert!(!holds(&reads));
+    }
+
+    #[test]
     fn takes_a_file_changed_just_now_for_unsettled() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a");
@@ -310,7 +349,7 @@ mod tests {
         let reads = Reads::default();
         reads.variable(b"HOME");
         let bytes = reads.to_bytes().unwrap();
-        assert!(!is_as_it_was(&bytes[..bytes.len() - 1], |_| true));
-        assert!(!is_as_it_was(&[9; 40], |_| true));
+        assert!(!is_as_it_was(&bytes[..bytes.len() - 1], |_| true, |_| None));
+        assert!(!is_as_it_was(&[9; 40], |_| true, |_| None));
     }
 }

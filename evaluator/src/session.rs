@@ -129,7 +129,7 @@ pub struct Session {
     /// The names that are always there.
     pub globals: Globals,
     /// What was read of the world, if somebody wants to know.
-    pub reads: Option<Reads>,
+    pub reads: Option<Arc<Reads>>,
     /// Prints what `trace` and `warn` say. See [`Session::say`].
     messages: Box<dyn Fn(&str) + Send + Sync>,
     /// The values of imported files, by resolved path.
@@ -160,7 +160,7 @@ impl Session {
         let mut heap = Heap::new();
         let globals = Globals::new(&settings, &mut heap);
         let session = Arc::new(Session {
-            reads: settings.records_reads.then(Reads::default),
+            reads: settings.records_reads.then(Arc::default),
             settings,
             store,
             globals,
@@ -216,12 +216,18 @@ impl Session {
 
     /// Where a file is, given its logical path.
     pub fn physical(&self, path: &[u8]) -> PathBuf {
-        if let Some(file) = self.in_place(path).and_then(|(source, below)| source.file(below)) {
+        let source = self.in_place(path);
+        if let Some(file) = source.as_ref().and_then(|(source, below)| source.file(below)) {
+            if let Some(reads) = &self.reads {
+                reads.looked(&file);
+            }
             return file;
         }
         let path = Path::new(std::ffi::OsStr::from_bytes(path)).to_owned();
         if path.starts_with(zeval_model::STORE_DIR) {
-            self.rely_on(&path);
+            if source.is_none() {
+                self.rely_on(&path);
+            }
             return self.store.physical(&path);
         }
         if let Some(reads) = &self.reads {
@@ -231,7 +237,7 @@ impl Session {
     }
 
     /// The result depends on the store having what a path is in.
-    fn rely_on(&self, path: &Path) {
+    pub(crate) fn rely_on(&self, path: &Path) {
         if let Some(reads) = &self.reads
             && let Some(text) = path.to_str()
             && let Ok((store_path, _)) = StorePath::split_absolute(text)
@@ -263,16 +269,11 @@ impl Session {
         filter: &'f mut store::Filter<'f>,
     ) -> Result<StorePath, store::StoreError> {
         let Some(reads) = &self.reads else { return self.store.add_source(source, filter) };
-        let record = |path: &Path| match path.symlink_metadata() {
-            Ok(metadata) if metadata.is_dir() => reads.listed(path),
-            Ok(metadata) if metadata.is_file() => reads.read(path),
-            _ => reads.looked(path),
-        };
-        record(source.path);
+        reads.contents(source.path);
         self.store.add_source(source, &mut |path, kind| {
             let wanted = filter(path, kind)?;
             if wanted {
-                record(path)
+                reads.contents(path)
             } else {
                 reads.looked(path)
             }

@@ -10,6 +10,7 @@ use zeval_evaluator::{
     value::context::{ContextElement, Derived},
     with_large_stack,
 };
+use zeval_inputs::lock::Locked;
 use zeval_model::StorePath;
 
 use super::{Context, Result};
@@ -20,7 +21,7 @@ use crate::{
     evaluation::{self, Argument, ArgumentValue, Input},
     evaluation_cache,
     flakes::{
-        self, Outputs,
+        self, Flakes, Installable, Outputs,
         select::{Search, output_names, select},
     },
     measure::Measure,
@@ -212,16 +213,7 @@ impl Context {
         options: &BuildOptions,
         work: impl FnOnce(&mut Evaluator, &Found) -> std::result::Result<T, Failure> + Send,
     ) -> Result<T> {
-        if !source.attributes.is_empty() {
-            return Err(Failed::other(format!(
-                "'--attr' does not go with a flake: write '{}#{}'",
-                flake.split('#').next().unwrap_or(flake),
-                source.attributes[0]
-            )));
-        }
-        if !source.given.arguments().is_empty() {
-            return Err(Failed::other("'--arg' and '--argstr' are incompatible with flakes"));
-        }
+        check_flake_flags(source, flake)?;
         self.with_flakes(
             &source.language,
             &source.flake,
@@ -230,11 +222,7 @@ impl Context {
             |evaluator, flakes| {
                 let installable = flakes.installable(flake)?;
                 let locked = flakes.lock(evaluator, &installable.reference)?;
-                let outputs = flakes.outputs(evaluator, &locked)?;
-                let paths = Search::packages(&flakes.system).paths(&installable.fragment);
-                let found = select(evaluator, outputs, &paths, &installable.reference.shown())?;
-                let found =
-                    Found { attribute: found.attribute, value: found.value, outputs: installable.outputs };
+                let found = find_in_flake(evaluator, flakes, &installable, &locked)?;
                 work(evaluator, &found)
             },
         )
@@ -247,11 +235,54 @@ impl Context {
         store: &Arc<Store>,
         options: &BuildOptions,
     ) -> Result<Vec<Target>> {
-        let found = match source.flake() {
-            Some(flake) => vec![self.evaluate_flake(source, &flake, options, collect_outputs)?],
-            None => return self.targets_of_file(source, store, options),
-        };
-        chosen(source, found)
+        match source.flake() {
+            Some(flake) => self.targets_of_flake(source, &flake, store, options),
+            None => self.targets_of_file(source, store, options),
+        }
+    }
+
+    /// The derivations that a flake stands for: as they were found before, if nothing that was read then has changed.
+    fn targets_of_flake(
+        &self,
+        source: &Source,
+        flake: &str,
+        store: &Store,
+        options: &BuildOptions,
+    ) -> Result<Vec<Target>> {
+        check_flake_flags(source, flake)?;
+        let mut kept = None;
+        let found = self.with_flakes(
+            &source.language,
+            &source.flake,
+            options,
+            |settings| settings.records_reads = !source.language.no_eval_cache,
+            |evaluator, flakes| {
+                let installable = flakes.installable(flake)?;
+                let locked = flakes.lock(evaluator, &installable.reference)?;
+                let settings = &evaluator.session.settings;
+                let entry = evaluation_cache::Entry::of_flake(
+                    source,
+                    &installable,
+                    &locked,
+                    flakes.fetcher()?,
+                    settings,
+                    store,
+                );
+                let entry = entry.map_err(flakes::failed)?;
+                if let Some(targets) = entry.as_ref().and_then(|entry| entry.get(store)) {
+                    return Ok(targets);
+                }
+                let found = find_in_flake(evaluator, flakes, &installable, &locked)?;
+                let targets = collect_outputs(evaluator, &found)?;
+                kept = entry.zip(evaluator.session.reads.as_deref().and_then(Reads::to_bytes));
+                Ok(targets)
+            },
+        )?;
+        let targets = chosen(source, vec![found])?;
+        if let Some((entry, reads)) = kept {
+            entry.put(&targets, &reads);
+        }
+        Ok(targets)
     }
 
     /// The same for a source that is no flake: as it was found before, if nothing that was read then has changed.
@@ -262,13 +293,13 @@ impl Context {
         options: &BuildOptions,
     ) -> Result<Vec<Target>> {
         let mut settings = source.language.settings(self.wants_traces());
-        let entry = evaluation_cache::Entry::of(source, &source.input(), &settings, store);
+        let entry = evaluation_cache::Entry::of_file(source, &source.input(), &settings, store);
         if let Some(targets) = entry.as_ref().and_then(|entry| entry.get(store)) {
             return Ok(targets);
         }
         settings.records_reads = entry.is_some();
         let mut reads = None;
-        let finish = |session: &Session| reads = session.reads.as_ref().and_then(Reads::to_bytes);
+        let finish = |session: &Session| reads = session.reads.as_deref().and_then(Reads::to_bytes);
         let found = self.evaluate_file(source, settings, store, options, collect, finish)?;
         let targets = chosen(source, found)?;
         if let (Some(entry), Some(reads)) = (entry, reads) {
@@ -276,6 +307,34 @@ impl Context {
         }
         Ok(targets)
     }
+}
+
+/// Flakes have their own ways to name attributes and arguments.
+fn check_flake_flags(source: &Source, flake: &str) -> Result<()> {
+    if !source.attributes.is_empty() {
+        return Err(Failed::other(format!(
+            "'--attr' does not go with a flake: write '{}#{}'",
+            flake.split('#').next().unwrap_or(flake),
+            source.attributes[0]
+        )));
+    }
+    if !source.given.arguments().is_empty() {
+        return Err(Failed::other("'--arg' and '--argstr' are incompatible with flakes"));
+    }
+    Ok(())
+}
+
+/// What is meant in a locked flake.
+fn find_in_flake(
+    evaluator: &mut Evaluator,
+    flakes: &Flakes,
+    meant: &Installable,
+    locked: &Locked,
+) -> std::result::Result<Found, Failure> {
+    let outputs = flakes.outputs(evaluator, locked)?;
+    let paths = Search::packages(&flakes.system).paths(&meant.fragment);
+    let found = select(evaluator, outputs, &paths, &meant.reference.shown())?;
+    Ok(Found { attribute: found.attribute, value: found.value, outputs: meant.outputs.clone() })
 }
 
 /// What was found for each attribute path, in one list.

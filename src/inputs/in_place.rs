@@ -9,6 +9,7 @@ use zeval_evaluator::{
     Session,
     in_place::{InPlace, Stored},
     inputs::InputFailure,
+    reads::Reads,
 };
 use zeval_inputs::{Fetcher, fetch};
 use zeval_model::StorePath;
@@ -44,6 +45,19 @@ impl InPlace for Source {
 pub fn register(session: &Session, fetcher: &Arc<Fetcher>, folder: &Path) {
     let Ok((store_path, _)) = StorePath::split_absolute(&folder.to_string_lossy()) else { return };
     if let Some(source) = fetcher.in_place(&store_path) {
+        if let Some(reads) = &session.reads {
+            record_when_stored(reads, &source);
+        }
         session.use_in_place(&store_path, Arc::new(Source { fetcher: fetcher.clone(), source }));
+    }
+}
+
+/// Lets all of a source count as read once its store path is asked for.
+fn record_when_stored(reads: &Arc<Reads>, source: &fetch::InPlace) {
+    let record = reads.clone();
+    let is_early =
+        source.before_stored(move |source| source.files().iter().for_each(|file| record.contents(file)));
+    if !is_early {
+        reads.unrepeatable();
     }
 }

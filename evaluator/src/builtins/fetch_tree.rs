@@ -11,7 +11,7 @@ use crate::{
         error::{ErrorKind, EvalError, Failure, Result},
         expect::show_type,
     },
-    inputs::{Tree, Wanted},
+    inputs::{Told, Tree, Wanted},
     position::PosId,
     symbol::Symbol,
     value::{Value, View},
@@ -25,6 +25,14 @@ pub(super) const BUILTINS: &[Builtin] = &[
     }),
     Builtin::new("fetchMercurial", 1, 1, fetch_mercurial),
     Builtin::new("inPlaceFact", 2, 2, in_place_fact),
+    Builtin::new("told", 3, 3, |evaluator, args, _| {
+        if let (Some(reads), Some(name), Some(text)) =
+            (&evaluator.session.reads, args[0].as_string(), args[1].as_string())
+        {
+            reads.told(name.bytes(), text.bytes());
+        }
+        Ok(args[2])
+    }),
 ];
 
 /// What is only known of a source that is read where it is once somebody asks.
@@ -47,6 +55,18 @@ impl Evaluator {
     pub(crate) fn delayed_in_place(&mut self, fact: Fact, path: &[u8]) -> Value {
         let arguments = [self.heap.int(fact as i64), self.heap.path(path)];
         self.delay_apply_all(super::internal_builtin("inPlaceFact"), &arguments)
+    }
+}
+
+impl Evaluator {
+    /// What is told to an evaluation, which is on record as being used only once it is.
+    fn on_record(&mut self, name: &str, told: &Told, value: Value) -> Value {
+        if self.session.reads.is_none() {
+            return value;
+        }
+        let arguments =
+            [self.heap.string(name.as_bytes()), self.heap.string(told.to_string().as_bytes()), value];
+        self.delay_apply_all(super::internal_builtin("told"), &arguments)
     }
 }
 
@@ -94,7 +114,9 @@ fn fetch_tree(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kin
     };
     let session = evaluator.session.clone();
     let pure = session.settings.pure;
-    session.unrepeatable();
+    if !kind.is_final {
+        session.unrepeatable();
+    }
     let inputs = session.inputs();
     if session.settings.restricted {
         let address = inputs.address(&wanted).map_err(|failure| failure.at(pos))?;
@@ -102,6 +124,7 @@ fn fetch_tree(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kin
     }
     let tree =
         inputs.fetch_tree(wanted, kind.name, pure, kind.is_final).map_err(|failure| failure.at(pos))?;
+    session.rely_on(std::path::Path::new(&tree.store_path.to_string()));
     Ok(tree_value(evaluator, &tree, kind.is_git, false))
 }
 
@@ -229,25 +252,33 @@ pub(crate) fn tree_value(
     if let Some(submodules) = tree.submodules {
         add("submodules", Value::bool(submodules));
     }
-    if !is_changed {
-        let revision = tree.revision.as_deref().or(zero_revision.then_some(ZERO));
-        if let Some(revision) = revision {
-            add("rev", evaluator.heap.string(revision.as_bytes()));
-            add("shortRev", evaluator.heap.string(&revision.as_bytes()[..7]));
-        }
-        let count = tree.revision_count.or((zero_revision).then_some(0));
-        if let Some(count) = count {
-            add("revCount", evaluator.heap.int(count as i64));
+    let is_zero =
+        |name: &str| zero_revision && !is_changed && tree.state().iter().all(|(known, _)| *known != name);
+    if is_zero("rev") {
+        add("rev", evaluator.heap.string(ZERO.as_bytes()));
+        add("shortRev", evaluator.heap.string(&ZERO.as_bytes()[..7]));
+    }
+    if is_zero("revCount") {
+        add("revCount", evaluator.heap.int(0));
+    }
+    for (name, told) in tree.state() {
+        let is_kept = !is_changed || !["rev", "shortRev", "revCount"].contains(&name);
+        if is_kept {
+            let value = match &told {
+                Told::Text(text) => evaluator.heap.string(text.as_bytes()),
+                Told::Number(number) => evaluator.heap.int(*number as i64),
+            };
+            add(
+                name,
+                if is_in_place {
+                    evaluator.on_record(&format!("{root} {name}"), &told, value)
+                } else {
+                    value
+                },
+            );
         }
     }
-    if let Some((revision, short)) = &tree.dirty_revision {
-        add("dirtyRev", evaluator.heap.string(revision.as_bytes()));
-        add("dirtyShortRev", evaluator.heap.string(short.as_bytes()));
-    }
-    if let Some(time) = tree.last_modified {
-        add("lastModified", evaluator.heap.int(time as i64));
-        add("lastModifiedDate", evaluator.heap.string(zeval_model::time::compact(time).as_bytes()));
-    } else if is_in_place {
+    if tree.last_modified.is_none() && is_in_place {
         add("lastModified", evaluator.delayed_in_place(Fact::LastModified, root.as_bytes()));
         add("lastModifiedDate", evaluator.delayed_in_place(Fact::LastModifiedDate, root.as_bytes()));
     }

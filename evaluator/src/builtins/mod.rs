@@ -193,7 +193,7 @@ impl Globals {
 }
 
 /// What only zeval itself calls, for flakes: no expression can name it, and it has no documentation.
-const INTERNAL: &[&str] = &["fetchFinalTree", "inPlaceFact"];
+const INTERNAL: &[&str] = &["fetchFinalTree", "inPlaceFact", "told"];
 
 /// Whether a builtin is there at all: an experimental one is only where its feature is on.
 fn is_enabled(builtin: &Builtin, settings: &Settings) -> bool {

@@ -10,10 +10,12 @@ use std::{
 };
 
 use bstr::ByteSlice;
-use zeval_model::{Algorithm, ContentMethod, Hash, StorePath, store_path};
+use zeval_model::{Algorithm, ContentMethod, Hash, Hasher, StorePath, store_path};
 
 use super::{Fetched, Fetcher, Tree, failed, git};
 use crate::{Attr, FlakeRef, Input, Result, registry::UseRegistries};
+
+type BeforeStored = Box<dyn Fn(&InPlace) + Send + Sync>;
 
 /// A source of this machine.
 pub struct InPlace {
@@ -24,9 +26,45 @@ pub struct InPlace {
     /// What git says of it, if it is a work tree.
     state: Option<Arc<git::State>>,
     stored: OnceLock<Result<Tree>>,
+    before_stored: OnceLock<BeforeStored>,
 }
 
 impl InPlace {
+    fn new(root: PathBuf, asked: Input, state: Option<Arc<git::State>>) -> InPlace {
+        InPlace { root, asked, state, stored: OnceLock::new(), before_stored: OnceLock::new() }
+    }
+
+    /// Has something done before all of the source is read, to be put into the store: what was asked for first. False:
+    /// the source was read already.
+    pub fn before_stored(&self, act: impl Fn(&InPlace) + Send + Sync + 'static) -> bool {
+        let is_late = self.before_stored.get().is_none() && self.stored.get().is_some();
+        self.before_stored.get_or_init(|| Box::new(act));
+        !is_late
+    }
+
+    /// Everything in the source: files, links and, where git does not say which files there are, folders.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match &self.state {
+            Some(state) => state.files.iter().map(|file| self.root.join(file.to_path_lossy())).collect(),
+            None => {
+                let entries =
+                    walkdir::WalkDir::new(&self.root).into_iter().filter_map(std::result::Result::ok);
+                entries.map(walkdir::DirEntry::into_path).collect()
+            }
+        }
+    }
+
+    /// A hash of the names of all files, if git says which files there are.
+    pub fn names_hash(&self) -> Option<String> {
+        let state = self.state.as_ref()?;
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        for file in &state.files {
+            hasher.update(file);
+            hasher.update(b"\0");
+        }
+        Some(hasher.finish().to_sri())
+    }
+
     /// Whether the source has a file or folder, given its path below the root.
     pub fn has(&self, below: &Path) -> bool {
         self.state.as_ref().is_none_or(|state| state.has(below.as_os_str().as_bytes().as_bstr()))
@@ -79,7 +117,7 @@ impl Fetcher {
         }
         let Some(root) = git::used_in_place(input)? else { return Ok(None) };
         let (state, known) = self.described_work_tree(input, &root)?;
-        let source = InPlace { root, asked: input.clone(), state: Some(state), stored: OnceLock::new() };
+        let source = InPlace::new(root, input.clone(), Some(state));
         Ok(Some((source, known)))
     }
 
@@ -107,7 +145,12 @@ impl Fetcher {
 
     /// A source of this machine, put into the store.
     pub fn stored(&self, source: &InPlace) -> Result<Tree> {
-        let stored = source.stored.get_or_init(|| Ok(self.fetch(&source.asked, UseRegistries::No)?.tree));
+        let stored = source.stored.get_or_init(|| {
+            if let Some(act) = source.before_stored.get() {
+                act(source);
+            }
+            Ok(self.fetch(&source.asked, UseRegistries::No)?.tree)
+        });
         stored.clone()
     }
 
@@ -126,6 +169,6 @@ fn folder_in_place(input: &Input) -> Result<Option<(InPlace, Input)>> {
     let root = crate::reference::path::clean(Path::new(input.required_text("path")?));
     let is_plain = root.is_absolute() && !root.starts_with(zeval_model::STORE_DIR) && root.is_dir();
     let is_pinned = input.attrs.keys().any(|name| name != "type" && name != "path");
-    let source = InPlace { root, asked: input.clone(), state: None, stored: OnceLock::new() };
+    let source = InPlace::new(root, input.clone(), None);
     Ok((is_plain && !is_pinned).then(|| (source, input.clone())))
 }
