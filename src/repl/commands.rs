@@ -6,9 +6,9 @@ use zeval_builder::schedule::{Builder, DrvOutput};
 use zeval_evaluator::{
     Symbol, Value, View,
     doc::{self, Documentation},
-    eval::expect::show_type,
+    eval::{expect::show_type, transient::Show},
     position::{Origin, PosId},
-    print,
+    print::{self, forced},
 };
 use zeval_model::StorePath;
 
@@ -109,7 +109,7 @@ impl Repl<'_> {
             "log" => self.log(rest)?,
             "p" | "print" => self.print_whole(rest)?,
             "r" | "reload" => self.reload()?,
-            "t" | "type" => println!("{}", show_type(self.evaluate(rest)?)),
+            "t" | "type" => self.show(rest, |_, value, _| Ok(show_type(value)), 0)?,
             "te" | "trace" | "trace-enable" => self.trace(rest)?,
             _ if self.stopped.is_some() && debug::is_command(name) => return self.debug_command(name, rest),
             "sh" | "u" => {
@@ -126,12 +126,11 @@ impl Repl<'_> {
     }
 
     fn print_whole(&mut self, text: &str) -> Done {
-        let value = self.evaluate(text)?;
-        if let View::String(string) = value.view() {
-            println!("{}", String::from_utf8_lossy(string.bytes()));
-            return Ok(());
-        }
-        self.print(value, usize::MAX)
+        let show: Show = |evaluator, value, options| match value.view() {
+            View::String(string) => Ok(String::from_utf8_lossy(string.bytes()).into_owned()),
+            _ => forced::value(evaluator, value, options),
+        };
+        self.show(text, show, usize::MAX)
     }
 
     fn trace(&mut self, wanted: &str) -> Done {

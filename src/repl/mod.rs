@@ -14,6 +14,7 @@ use zeval_builder::store::Store;
 use zeval_evaluator::{
     ErrorKind, EvalError, Evaluator, Failure, Session, Symbol, Value,
     debug::Resume,
+    eval::transient::Show,
     load,
     position::{Origin, PosId},
     print::forced::{self, Errors},
@@ -99,7 +100,11 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         context.view.clone(),
         context.cancellation.clone(),
     ));
-    let settings = arguments.language.settings(context.wants_traces());
+    let mut settings = arguments.language.settings(context.wants_traces());
+    if arguments.language.eval_jobs.is_none() {
+        // One thread can give back what a line needed.
+        settings.jobs = 1;
+    }
     let inputs = context.inputs(&settings.features, &store);
     let session = Session::new(settings, evaluation_store.clone());
     session.use_inputs(inputs);
@@ -208,8 +213,7 @@ impl Repl<'_> {
             Kind::Nothing => {}
             Kind::Definitions => self.define(line)?,
             Kind::Expression | Kind::Incomplete => {
-                let value = self.evaluate(line)?;
-                self.print(value, 1)?;
+                self.show(line, forced::value, 1)?;
             }
         }
         Ok(Next::Line)
@@ -233,13 +237,18 @@ impl Repl<'_> {
         self.evaluator.evaluate_text(Origin::String, text.as_bytes().to_vec(), base.as_bstr(), scope)
     }
 
-    /// Prints a value so many levels deep.
-    fn print(&mut self, value: Value, depth: usize) -> Done {
-        let options =
-            forced::Options { depth, lines: true, colours: self.colours, errors: Errors::FailOutermost };
-        let text = forced::value(self.evaluator, value, options)?;
-        println!("{text}");
+    /// Prints the value of an expression, of which nothing stays in memory.
+    fn show(&mut self, text: &str, show: Show, depth: usize) -> Done {
+        let base = self.base.clone();
+        let options = self.options(depth);
+        let scope = self.scope.as_load_scope();
+        let text = text.as_bytes().to_vec();
+        println!("{}", self.evaluator.evaluate_shown(text, base.as_bstr(), scope, show, options)?);
         Ok(())
+    }
+
+    fn options(&self, depth: usize) -> forced::Options {
+        forced::Options { depth, lines: true, colours: self.colours, errors: Errors::FailOutermost }
     }
 
     /// Brings the attributes of a set into scope, and remembers to do so again.

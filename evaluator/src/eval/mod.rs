@@ -9,6 +9,7 @@ pub mod expect;
 pub mod operators;
 pub mod select;
 pub mod strings;
+pub mod transient;
 
 use std::sync::{
     Arc,

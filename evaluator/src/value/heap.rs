@@ -1,15 +1,18 @@
 //! Memory for values: bump allocation into large chunks, one allocator a thread.
 //!
 //! **Invariant of the whole module `value`:** an object, once made, is never moved or freed while a [`Value`] that refers
-//! to it can be used. Chunks are therefore leaked: an evaluation is a process, or ends with it. What is allocated
-//! is fully initialised before its value leaves the function that makes it.
+//! to it can be used. Chunks are therefore leaked: an evaluation is a process, or ends with it; what lives longer gives back
+//! regions (see [`Evaluator::transient`]). What is allocated is fully initialised before its value leaves the function that
+//! makes it.
+//!
+//! [`Evaluator::transient`]: crate::eval::Evaluator::transient
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
 
 use super::{
     Attrs, Boxed, Closure, Context, Env, Keys, List, Partial, Slot, Str, Tag, Thunk, Value,
-    attrs::AttrsHeader, pages,
+    attrs::AttrsHeader, pages, region::Guard,
 };
 use crate::{ir::Lambda, position::PosId, symbol::Symbol};
 
@@ -29,8 +32,22 @@ const LARGE: usize = 16 << 20;
 #[derive(Clone, Copy)]
 pub(crate) struct Mark(usize);
 
+/// What was allocated since [`Heap::open_region`].
+pub(crate) struct Region {
+    guard: Guard,
+    /// Where the heap was.
+    next: *mut u8,
+    end: *mut u8,
+    limit: *mut u8,
+    asked: *mut u8,
+    allocated: usize,
+    chunks: usize,
+}
+
 /// Where one thread allocates.
 pub struct Heap {
+    /// Where all that was reserved is.
+    chunks: Vec<NonNull<u8>>,
     next: *mut u8,
     /// The end of the step that is being filled.
     end: *mut u8,
@@ -56,7 +73,8 @@ impl Heap {
     pub const fn new() -> Heap {
         // Not null: an object of no bytes may be asked for before there is a chunk.
         let nowhere = std::ptr::without_provenance_mut(ALIGN);
-        Heap { next: nowhere, end: nowhere, limit: nowhere, asked: nowhere, allocated: 0, sets: 0 }
+        let chunks = Vec::new();
+        Heap { chunks, next: nowhere, end: nowhere, limit: nowhere, asked: nowhere, allocated: 0, sets: 0 }
     }
 
     /// Bytes taken from the system so far.
@@ -90,7 +108,7 @@ impl Heap {
             // An object that would waste much of a chunk gets one of its own.
             if size > CHUNK / 4 {
                 self.allocated += size;
-                return pages::reserve(size);
+                return self.reserve(size);
             }
             self.enter_chunk();
         }
@@ -98,8 +116,46 @@ impl Heap {
         self.bump(size)
     }
 
+    fn reserve(&mut self, size: usize) -> NonNull<u8> {
+        let at = pages::reserve(size.next_multiple_of(pages::PAGE));
+        self.chunks.push(at);
+        at
+    }
+
+    /// Begins a region: what is allocated from now on may be given back together. Nothing if the system does not let one find
+    /// out whether that may be.
+    pub(crate) fn open_region(&mut self) -> Option<Region> {
+        // The rest of the page belongs to the region, which is not protected.
+        self.next = self.next.map_addr(|address| address.next_multiple_of(pages::PAGE).min(self.end.addr()));
+        let current = self.limit.addr().checked_sub(CHUNK);
+        let mut older = pages::reserved();
+        // Of the chunk that is being filled, what is filled.
+        let current = older.iter_mut().find(|range| Some(range.at) == current);
+        current.into_iter().for_each(|range| range.size = self.next.addr() - range.at);
+        older.retain(|range| range.size > 0);
+        let guard = Guard::new(older)?;
+        let Heap { next, end, limit, asked, allocated, .. } = *self;
+        Some(Region { guard, next, end, limit, asked, allocated, chunks: self.chunks.len() })
+    }
+
+    /// Ends a region; its memory is used again if `is_garbage` and no older object was written to.
+    ///
+    /// # Safety
+    /// If `is_garbage`, no value that was made in the region is used any more but through older objects.
+    pub(crate) unsafe fn close_region(&mut self, region: Region, is_garbage: bool) {
+        let Region { guard, next, end, limit, asked, allocated, chunks } = region;
+        if guard.is_untouched() && is_garbage {
+            (self.next, self.end, self.limit, self.asked, self.allocated) =
+                (next, end, limit, asked, allocated);
+            for chunk in self.chunks.drain(chunks..) {
+                // SAFETY: it was reserved in the region, and nothing uses what was made there.
+                unsafe { pages::release(chunk) };
+            }
+        }
+    }
+
     fn enter_chunk(&mut self) {
-        let chunk = pages::reserve(CHUNK).as_ptr();
+        let chunk = self.reserve(CHUNK).as_ptr();
         // SAFETY: the end of what was reserved.
         let limit = unsafe { chunk.add(CHUNK) };
         (self.next, self.end, self.limit, self.asked) = (chunk, chunk, limit, chunk);

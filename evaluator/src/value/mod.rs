@@ -9,6 +9,7 @@ pub mod attrs;
 pub mod context;
 pub mod heap;
 mod pages;
+mod region;
 pub mod thunk;
 
 use std::{

@@ -9,19 +9,26 @@ use std::{
     num::NonZeroUsize,
     ptr::NonNull,
     sync::{
-        OnceLock,
+        Mutex, OnceLock,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
 };
 
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
+use nix::{
+    errno::Errno,
+    sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap},
+};
+
+use crate::session::lock;
 
 /// The size of a huge page.
 pub const HUGE_PAGE: usize = 2 << 20;
+/// A multiple of every page size of the processors that there are, for what is protected together.
+pub const PAGE: usize = 64 << 10;
 /// Requests that may wait; what exceeds them is not backed ahead.
 const QUEUE: usize = 32;
 
-/// Address space that is backed once it is touched. Its start is aligned to a huge page.
+/// Address space that is backed once it is touched: so many bytes, a multiple of [`PAGE`]. Its start is aligned to a huge page.
 ///
 /// # Panics
 /// If the system gives no address space: there is nothing left to work with.
@@ -34,12 +41,26 @@ pub fn reserve(size: usize) -> NonNull<u8> {
         // SAFETY: the next multiple of a huge page lies within the mapping, which is that much larger.
         Ok(space) => unsafe {
             let space = space.cast::<u8>();
-            space.add(space.align_offset(HUGE_PAGE))
+            let space = space.add(space.align_offset(HUGE_PAGE));
+            lock(&RESERVED).push(Range { at: space.as_ptr().expose_provenance(), size });
+            space
         },
         Err(error) => {
             panic!("the system gives no {} MB of memory for values: {error}", size >> 20)
         }
     }
+}
+
+/// Gives back what [`reserve`] gave, less what it took for the alignment.
+///
+/// # Safety
+/// Nothing in it is used any more.
+pub unsafe fn release(at: NonNull<u8>) {
+    let mut reserved = lock(&RESERVED);
+    let Some(place) = reserved.iter().position(|range| range.at == at.addr().get()) else { return };
+    let Range { size, .. } = reserved.swap_remove(place);
+    // SAFETY: a mapping of ours, or the greater part of one, that the caller is done with.
+    let _ = unsafe { munmap(at.cast(), size) };
 }
 
 /// Asks for huge pages; where the kernel has none, ordinary ones do.
@@ -49,9 +70,27 @@ pub fn prefer_huge(at: NonNull<u8>, size: usize) {
 }
 
 /// Memory from [`reserve`].
-struct Range {
-    at: usize,
-    size: usize,
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    /// Its address.
+    pub at: usize,
+    /// Bytes.
+    pub size: usize,
+}
+
+impl Range {
+    /// Whether an address lies in it.
+    pub fn contains(&self, address: usize) -> bool {
+        (self.at..self.at + self.size).contains(&address)
+    }
+}
+
+/// What is reserved.
+static RESERVED: Mutex<Vec<Range>> = Mutex::new(Vec::new());
+
+/// All memory that was reserved and not released, by any thread.
+pub fn reserved() -> Vec<Range> {
+    lock(&RESERVED).clone()
 }
 
 /// Has the memory backed soon. It must come from [`reserve`].
@@ -72,12 +111,13 @@ fn start() -> Option<SyncSender<Range>> {
     Some(sender)
 }
 
-/// Ends, and with it every later request, if the kernel does not know how (before Linux 5.14).
+/// Ends, and with it every later request, if the kernel does not know how (before Linux 5.14). Memory that was released
+/// meanwhile is no matter: what may be there now does not change by having its pages backed.
 fn back_all(requests: &Receiver<Range>) {
     while let Ok(range) = requests.recv() {
         let Some(at) = NonNull::new(std::ptr::with_exposed_provenance_mut(range.at)) else { return };
         // SAFETY: the range is mapped and stays so. Pages that are there already are left as they are.
-        if unsafe { madvise(at, range.size, MmapAdvise::MADV_POPULATE_WRITE) }.is_err() {
+        if unsafe { madvise(at, range.size, MmapAdvise::MADV_POPULATE_WRITE) } == Err(Errno::EINVAL) {
             return;
         }
     }
