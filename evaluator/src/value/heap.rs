@@ -144,7 +144,7 @@ impl Heap {
     /// If `is_garbage`, no value that was made in the region is used any more but through older objects.
     pub(crate) unsafe fn close_region(&mut self, region: Region, is_garbage: bool) {
         let Region { guard, next, end, limit, asked, allocated, chunks } = region;
-        if guard.is_untouched() && is_garbage {
+        if guard.end_untouched() && is_garbage {
             (self.next, self.end, self.limit, self.asked, self.allocated) =
                 (next, end, limit, asked, allocated);
             for chunk in self.chunks.drain(chunks..) {

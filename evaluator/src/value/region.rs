@@ -65,7 +65,7 @@ impl Guard {
     }
 
     /// Lifts the protection. Whether nothing was written meanwhile.
-    pub fn is_untouched(self) -> bool {
+    pub fn end_untouched(self) -> bool {
         drop(self);
         !TOUCHED.load(Ordering::Acquire)
     }
