@@ -77,6 +77,8 @@ pub enum Command {
     Doc(Doc),
     /// Evaluate an expression and print its value
     Eval(Eval),
+    /// Fetch every source that an expression is built from, for building without network
+    Fetch(Fetch),
     /// Look at flakes, lock and check them
     Flake(Flake),
     /// Write the derivations of an expression and print their paths
@@ -206,6 +208,18 @@ pub struct Build {
     /// With --check: build again where all is otherwise that must not matter
     #[arg(long, requires = "check")]
     pub vary: bool,
+    /// Print the results as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `zeval fetch`
+#[derive(Args)]
+pub struct Fetch {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub options: BuildFlags,
     /// Print the results as JSON
     #[arg(long)]
     pub json: bool,

@@ -33,6 +33,69 @@ fn the_way_to_clang_goes_by_every_stage() {
 }
 
 #[test]
+fn the_way_by_gcc_4_7_goes_by_its_own_steps() {
+    let planned = zeval(&["build", "clang.zx", "--dry-run", "--argstr", "path", "gnu-4.7"]);
+    let has = |step: &str| planned.lines().any(|line| line.ends_with(&format!("-{step}.drv")));
+    for step in ["gcc-4.7.4.tar.bz2", "gcc-10.5.0.tar.xz", "stage2a-gcc47", "stage2a-gcc10-gcc47", "clang"] {
+        assert!(has(step), "{step}");
+    }
+    for step in ["gcc-3.4.6.tar.gz", "stage2a-gcc34", "stage2a-musl-gcc34", "stage2a-gcc10-gcc34"] {
+        assert!(!has(step), "{step}");
+    }
+}
+
+/// Binaries of others are Debian's packages, the pins below seeds/debian.
+#[test]
+fn nothing_prebuilt_enters_but_the_seed() {
+    let sources: BTreeSet<String> = std::fs::read_dir(exprs().join("../seeds"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| toml::from_str::<toml::Table>(&std::fs::read_to_string(path).unwrap()).unwrap())
+        .map(|pin| pin["file"].as_str().unwrap().to_owned())
+        .collect();
+    let others = |arguments: &[&str]| -> Vec<String> {
+        zeval(&[&["build", "clang.zx", "--dry-run"], arguments].concat())
+            .lines()
+            .filter_map(|line| line.strip_prefix("fetch "))
+            .map(|path| path.split_once('-').unwrap().1.trim_end_matches(".drv").to_owned())
+            .filter(|file| !sources.contains(file))
+            .collect()
+    };
+    let mut seed = others(&[]);
+    seed.sort();
+    assert!(
+        matches!(&seed[..], [libc, tcc] if libc.starts_with("libc6_") && tcc.starts_with("tcc_")),
+        "{seed:?}"
+    );
+    assert_eq!(others(&["--arg", "tccSeed", "./clang.zx"]), [String::new(); 0]);
+}
+
+/// Without it, an output could refer to what it was built with, and bring it along.
+#[test]
+fn every_step_says_what_may_stay() {
+    let unlimited = zeval(&[
+        "eval",
+        "--json",
+        "--expr",
+        r#"
+        let
+          named =
+            name: value:
+            if (value.type or "") == "derivation" then
+              if value ? allowedRequisites then [ ] else [ name ]
+            else if builtins.isAttrs value then
+              builtins.concatMap (part: named "${name}.${part}" value.${part}) (builtins.attrNames value)
+            else
+              [ ];
+        in
+        builtins.concatMap (stage: named stage (import ./chain.zx { }).${stage}) [ "stage2a" "stage2b" "tests" ]
+        "#,
+    ]);
+    assert_eq!(unlimited.trim(), "[]");
+}
+
+#[test]
 fn the_steps_of_an_expression_are_those_recorded() {
     for name in ["stage1", "stage2a"] {
         let attributes = zeval(&[

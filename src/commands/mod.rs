@@ -5,6 +5,7 @@ pub mod copy;
 mod develop;
 mod doc;
 mod eval;
+mod fetch;
 mod flake;
 mod history;
 mod instantiate;
@@ -26,7 +27,7 @@ use zeval_builder::{
     cache::{Cache, Substitution, Trust},
     cancel::Cancellation,
     events::Event,
-    fetch::{self, FetchError, Reason},
+    fetch::{self as fetching, FetchError, Reason},
     sandbox::Bind,
     schedule::RealiseError,
     store::{Store, StoreError},
@@ -76,6 +77,7 @@ pub fn run() -> ExitCode {
         Command::Copy(arguments) => copy::run(&context, &arguments),
         Command::Doc(arguments) => doc::run(&arguments),
         Command::Eval(arguments) => eval::run(&context, &arguments),
+        Command::Fetch(arguments) => fetch::run(&context, &arguments),
         Command::Flake(arguments) => flake::run(&context, &arguments),
         Command::History(arguments) => history::run(&context, &arguments),
         Command::Instantiate(arguments) => instantiate::run(&context, &arguments),
@@ -208,7 +210,7 @@ fn status_of(error: &BuildError) -> u8 {
     match error {
         BuildError::TimedOut { .. } | BuildError::Silent { .. } => TIMED_OUT,
         BuildError::HashMismatch { .. } => WRONG_HASH,
-        BuildError::Fetch(fetch::Error::Fetch(FetchError::NoAddressServes { attempts, .. }))
+        BuildError::Fetch(fetching::Error::Fetch(FetchError::NoAddressServes { attempts, .. }))
             if attempts.iter().any(|attempt| matches!(attempt.reason, Reason::WrongHash(_))) =>
         {
             WRONG_HASH

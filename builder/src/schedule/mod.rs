@@ -6,6 +6,7 @@
 mod dynamic;
 mod graph;
 mod realise;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,6 +25,8 @@ use crate::sandbox::{Identity, choose_identity};
 use crate::store::{Store, StoreError};
 use graph::{Graph, NodeId, Queue, State};
 use realise::{Job, Realiser, Results};
+
+pub use sources::sources;
 
 /// An output of a derivation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
