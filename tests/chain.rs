@@ -68,7 +68,7 @@ fn nothing_prebuilt_enters_but_the_seed() {
         matches!(&seed[..], [libc, tcc] if libc.starts_with("libc6_") && tcc.starts_with("tcc_")),
         "{seed:?}"
     );
-    assert_eq!(others(&["--arg", "tccSeed", "./clang.zx"]), [String::new(); 0]);
+    assert!(others(&["--arg", "tccSeed", "./clang.zx"]).is_empty());
 }
 
 /// Without it, an output could refer to what it was built with, and bring it along.
