@@ -97,7 +97,7 @@ impl Entry {
         let targets = decode(&serde_json::from_slice(targets).ok()?)?;
         // Before looking, so that a collector leaves them where they are.
         store.pin(targets.iter().map(|target| &target.wanted.drv)).ok()?;
-        let is_valid = |path: &StorePath| store.is_valid(path).unwrap_or(false);
+        let is_valid = |path: &StorePath| store.keeps(path).unwrap_or(false);
         let has_all = targets.iter().all(|target| is_valid(&target.wanted.drv));
         let is_valid = |path: &str| StorePath::from_absolute(path).is_ok_and(|path| is_valid(&path));
         let told = |name: &str| self.told.get(name).cloned();

@@ -158,6 +158,6 @@ impl eval::Store for EvaluationStore {
     }
 
     fn is_valid(&self, path: &StorePath) -> bool {
-        self.store.is_valid(path).unwrap_or(false)
+        self.store.keeps(path).unwrap_or(false)
     }
 }

@@ -105,7 +105,7 @@ impl Store {
             Ok(wanted)
         })?;
         let path = ContentAddress { method, hash }.store_path(name, &References::none())?;
-        if self.is_valid(&path)? {
+        if self.keeps(&path)? {
             return Ok(path);
         }
         self.copy_path(name, source, method, algorithm, &mut |path, _| Ok(!left_out.contains(path)))

@@ -107,6 +107,12 @@ impl Store {
         self.database.is_valid(path)
     }
 
+    /// Whether `path` is valid; if it is, it stays so until this process ends. For whoever goes on to rely on it.
+    pub fn keeps(&self, path: &StorePath) -> Result<bool, StoreError> {
+        self.pin([path])?;
+        self.is_valid(path)
+    }
+
     pub fn info(&self, path: &StorePath) -> Result<Option<PathInfo>, StoreError> {
         self.database.info(path)
     }

@@ -9,7 +9,7 @@ use zeval_builder::cancel::Cancellation;
 use zeval_builder::events::Silent;
 use zeval_builder::schedule::{Builder, DrvOutput};
 use zeval_builder::store::{CollectOptions, Store, VerifyOptions};
-use zeval_model::Algorithm;
+use zeval_model::{Algorithm, ContentMethod};
 
 use crate::workshop::*;
 
@@ -19,6 +19,7 @@ pub const ENTRY: &str = "__stress";
 pub const CASES: &[(&str, fn())] = &[
     ("eight_processes_build_add_collect_and_verify", eight_processes_build_add_collect_and_verify),
     ("what_is_pinned_or_linked_stays", what_is_pinned_or_linked_stays),
+    ("a_source_that_was_there_already_stays", a_source_that_was_there_already_stays),
 ];
 
 /// More for a longer run: `ZEVAL_STRESS=200 cargo test --test builds eight`.
@@ -139,4 +140,18 @@ fn what_is_pinned_or_linked_stays() {
     assert!(!shop.store.is_valid(&dead).unwrap());
     assert!(!shop.store.physical(&dead).exists());
     assert!(shop.store.is_intact(&linked).unwrap());
+}
+
+fn a_source_that_was_there_already_stays() {
+    let shop = Workshop::new();
+    let source = shop.dir.path().join("source");
+    std::fs::write(&source, "source").unwrap();
+    let add = |store: &Store| {
+        let mut all = |_: &Path, _| Ok(true);
+        store.add_path_filtered("source", &source, ContentMethod::Nar, Algorithm::Sha256, &mut all).unwrap()
+    };
+    add(&Store::open(shop.dir.path()).unwrap());
+    let path = add(&shop.store);
+    collect(&Store::open(shop.dir.path()).unwrap());
+    assert!(shop.store.is_intact(&path).unwrap());
 }

@@ -49,7 +49,7 @@ impl Fetcher {
         let key = json!(["file", { "url": address, "name": name }]);
         let known = self.cache.get(&key).and_then(|entry| {
             let path = StorePath::from_absolute(entry.value["path"].as_str()?).ok()?;
-            self.store.is_valid(&path).ok()?.then_some((path, entry))
+            self.store.keeps(&path).ok()?.then_some((path, entry))
         });
         if let Some((store_path, entry)) = &known
             && entry.age < self.settings.tarball_ttl
@@ -151,7 +151,7 @@ impl Fetcher {
                 immutable: entry.value["immutableUrl"].as_str().map(str::to_owned),
                 store_path: path,
             };
-            self.store.is_valid(&unpacked.store_path).ok()?.then_some((unpacked, entry))
+            self.store.keeps(&unpacked.store_path).ok()?.then_some((unpacked, entry))
         });
         let is_fresh = |age: u64| {
             revision.is_some() || (age < self.settings.tarball_ttl && !address.starts_with("file:"))

@@ -259,7 +259,7 @@ impl Fetcher {
             && let Some(nar_hash) = input.nar_hash()?
         {
             let store_path = input.store_path()?;
-            if self.store.is_valid(&store_path).map_err(failed)? {
+            if self.store.keeps(&store_path).map_err(failed)? {
                 return Ok(Made { store_path, nar_hash, input: input.clone() });
             }
         }
@@ -292,7 +292,7 @@ impl Fetcher {
         let mut known = input.clone();
         known.set("narHash", hash);
         let path = known.store_path().ok()?;
-        self.store.is_valid(&path).ok()?.then_some(path)
+        self.store.keeps(&path).ok()?.then_some(path)
     }
 }
 

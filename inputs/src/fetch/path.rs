@@ -30,7 +30,7 @@ impl Fetcher {
     /// The path itself, if it is a source in the store.
     fn as_source(&self, path: &Path) -> Result<Option<StorePath>> {
         let Ok(store_path) = StorePath::from_absolute(&path.to_string_lossy()) else { return Ok(None) };
-        let is_source = store_path.name() == "source" && self.store.is_valid(&store_path).map_err(failed)?;
+        let is_source = store_path.name() == "source" && self.store.keeps(&store_path).map_err(failed)?;
         Ok(is_source.then_some(store_path))
     }
 
