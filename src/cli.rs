@@ -270,6 +270,15 @@ pub struct BuildFlags {
     /// Seconds that a build may take
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
+    /// Memory that the processes of one build may use together, such as 4G; a build that uses more is stopped
+    #[arg(long, value_name = "SIZE", value_parser = store::size)]
+    pub max_memory: Option<u64>,
+    /// Processors that one build may keep busy, whatever it starts
+    #[arg(long, value_name = "N")]
+    pub max_cpu: Option<usize>,
+    /// Processes and threads that one build may have; a build that nearly has so many is stopped [default: 8192]
+    #[arg(long, value_name = "N")]
+    pub max_processes: Option<u64>,
     /// Take outputs from this binary cache instead of building them [default: substituters of nix.conf]
     #[arg(long, value_name = "URL")]
     pub substituter: Vec<String>,

@@ -7,13 +7,13 @@ use std::{
 
 use serde_json::json;
 use zeval_builder::{
-    build::{BuildOptions, Check},
+    build::{BuildError, BuildOptions, Check},
     events::ActivityKind,
-    schedule::{Builder, Built, DrvOutput},
+    schedule::{Builder, Built, DrvOutput, RealiseError},
     store::Store,
 };
 
-use super::{Context, Result, build_options, targets::Target};
+use super::{Context, Result, build_options, compare, targets::Target};
 use crate::{cli::Build, diagnostic::Failed, progress::Traced};
 
 /// Runs the command.
@@ -47,11 +47,34 @@ fn build(context: &Context, arguments: &Build) -> Result<()> {
 
 fn check(context: &Context, store: &Store, options: BuildOptions, wanted: &[DrvOutput]) -> Result<()> {
     let again = BuildOptions { check: Check::Wanted, ..options };
-    Builder::new(store, again).build(wanted, &*context.view, &context.cancellation)?;
+    let result = Builder::new(store, again).build(wanted, &*context.view, &context.cancellation);
+    if let Err(RealiseError::Failed { failures, .. }) = &result {
+        failures.iter().for_each(|failure| explain(store, &failure.error));
+    }
+    result?;
     if !context.global.quiet {
         eprintln!("built again and compared: no difference");
     }
     Ok(())
+}
+
+/// Shows where what was built again differs, and calls `diffoscope` where there is one.
+fn explain(store: &Store, error: &BuildError) {
+    let BuildError::Differs { path, kept: Some(kept), .. } = error else { return };
+    let before = store.physical(path);
+    match compare::trees(&before, kept) {
+        Ok(differences) => {
+            eprintln!("{path} differs:");
+            differences.iter().for_each(|difference| eprintln!("  {difference}"));
+        }
+        Err(error) => eprintln!("warning: cannot compare {path} with {}: {error}", kept.display()),
+    }
+    let mut diffoscope = std::process::Command::new("diffoscope");
+    diffoscope.args(["--max-text-report-size", "50000"]).arg(&before).arg(kept);
+    // Where there is none, what was said must do; its status only says again that there are differences.
+    if let Ok(mut running) = diffoscope.stdout(std::io::stderr()).spawn() {
+        drop(running.wait());
+    }
 }
 
 fn dry_run(context: &Context, builder: &Builder<'_>, wanted: &[DrvOutput], json: bool) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The commands of `zeval`, a file each, and what they have in common.
 
 mod build;
+mod compare;
 pub mod copy;
 mod develop;
 mod doc;
@@ -28,7 +29,7 @@ use zeval_builder::{
     cancel::Cancellation,
     events::Event,
     fetch::{self as fetching, FetchError, Reason},
-    sandbox::Bind,
+    sandbox::{Bind, Limits},
     schedule::RealiseError,
     store::{Store, StoreError},
 };
@@ -293,19 +294,30 @@ pub fn build_options_in(flags: &BuildFlags, settings: &NixSettings) -> Result<Bu
     features.extend(settings.words("system-features"));
     let mut systems = default.systems.clone();
     systems.extend(settings.words("extra-platforms"));
-    let hook = settings.text("post-build-hook").filter(|hook| !hook.is_empty()).map(PathBuf::from);
+    let hook = |name: &str| settings.text(name).filter(|hook| !hook.is_empty()).map(PathBuf::from);
+    let limits = Limits {
+        processes: flags.max_processes.unwrap_or(default.limits.processes).max(1),
+        memory: flags.max_memory,
+        processors: flags.max_cpu.map(|processors| processors.max(1)),
+    };
+    let cores = flags.cores.or(settings.number("cores")).filter(|&cores| cores > 0).unwrap_or(default.cores);
     Ok(BuildOptions {
         jobs: flags.max_jobs.or(settings.number("max-jobs")).unwrap_or(default.jobs).max(1),
-        cores: flags.cores.or(settings.number("cores")).filter(|&cores| cores > 0).unwrap_or(default.cores),
+        cores: limits.processors.map_or(cores, |processors| cores.min(processors)),
         keep_going: flags.keep_going || settings.is_on("keep-going") == Some(true),
         keep_failed: flags.keep_failed || settings.is_on("keep-failed") == Some(true),
         timeout: flags.timeout.or(seconds("timeout")),
         max_silent_time: flags.max_silent_time.or(seconds("max-silent-time")),
-        max_log_size: settings.number("max-build-log-size").filter(|&size| size > 0),
+        max_log_size: settings
+            .number("max-build-log-size")
+            .map_or(default.max_log_size, |size: u64| (size > 0).then_some(size)),
+        limits,
+        impure_host_paths: settings.words("allowed-impure-host-deps").iter().map(PathBuf::from).collect(),
+        pre_build_hook: hook("pre-build-hook"),
         sandbox_paths: sandbox_paths(&paths)?,
         features,
         systems,
-        post_build_hook: flags.post_build_hook.clone().or(hook),
+        post_build_hook: flags.post_build_hook.clone().or_else(|| hook("post-build-hook")),
         substitution: substitution(flags, settings)?,
         ..default
     })

@@ -206,6 +206,46 @@ impl<'s> Realiser<'s> {
                     "hash mismatch in fixed-output derivation '{drv}':\n  specified: {expected}\n     got:    {actual}"
                 )
             }
+            BuildError::ForbiddenReferences { path, bad, .. } => {
+                let bad: String = bad.iter().map(|path| format!("\n  {path}")).collect();
+                format!("output '{path}' is not allowed to refer to the following paths:{bad}")
+            }
+            BuildError::TooLarge { path, actual, limit, closure, .. } => {
+                let what = if *closure { "closure of path" } else { "path" };
+                format!("{what} '{path}' is too large at {actual} bytes; limit is {limit} bytes")
+            }
+            BuildError::OutputCycle(outputs) => {
+                let [first, second, ..] = &outputs[..] else {
+                    return self.cannot_build(drv, "outputs in a cycle.");
+                };
+                format!(
+                    "cycle detected in build of '{drv}' in the references of output '{first}' from output '{second}'"
+                )
+            }
+            BuildError::NoSandbox => {
+                format!(
+                    "derivation '{drv}' has '__noChroot' set, but that's not allowed when 'sandbox' is 'true'"
+                )
+            }
+            BuildError::ImpureHostPath { path } => format!(
+                "derivation '{drv}' requested impure path '{}', but it was not in allowed-impure-host-deps",
+                path.display()
+            ),
+            BuildError::Suspicious { output, path, .. } => format!(
+                "suspicious ownership or permission on \"{}\" for output '{output}'; rejecting this build output",
+                self.store.physical(path).display()
+            ),
+            BuildError::WrongSystem { wanted, available } => {
+                let current = available.split(',').next().unwrap_or_default();
+                format!(
+                    "Cannot build '{drv}'.\nReason: platform mismatch\nRequired system: '{wanted}'\nCurrent system: '{current}'"
+                )
+            }
+            BuildError::MissingFeatures { wanted, available } => format!(
+                "Cannot build '{drv}'.\nReason: missing system features\nRequired features: {{{}}}\nAvailable features: {{{}}}",
+                wanted.join(", "),
+                available.join(", ")
+            ),
             BuildError::TimedOut { limit, .. } | BuildError::Silent { limit, .. } => {
                 format!("timed out after {} seconds", limit.as_secs())
             }

@@ -1,6 +1,10 @@
 //! What runs at the moment, redrawn in place, with what is done and left below.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use zeval_builder::{
@@ -23,6 +27,8 @@ pub struct Live {
 struct State {
     /// What builds took earlier, by their names.
     remembered: HashMap<String, Effort>,
+    /// What those that are planned and not over took earlier, together.
+    left: Duration,
     running: HashMap<ActivityId, Activity>,
     /// The last line, while there is something to do.
     summary: Option<ProgressBar>,
@@ -32,6 +38,7 @@ struct State {
 }
 
 struct Activity {
+    started: Instant,
     bar: ProgressBar,
     kind: ActivityKind,
     name: String,
@@ -57,20 +64,20 @@ impl Live {
     fn start(&self, state: &mut State, id: ActivityId, name: String, kind: ActivityKind) {
         let summary = self.summary(state);
         let bar = self.screen.insert_before(&summary, ProgressBar::new_spinner());
-        let remembered = state.remembered.get(&name).map(|effort| Duration::from_millis(effort.milliseconds));
-        let of = remembered
+        let of = Some(state.remembered(&name))
             .filter(|time| *time >= WORTH_TELLING)
             .map(|time| format!(" of ~{}", super::seconds(time)));
         let of = of.unwrap_or_default();
         bar.set_style(style(&format!("{{spinner}} {{prefix:.bold}} {{elapsed:>4}}{of} {{wide_msg}}")));
         bar.set_prefix(name.clone());
         bar.enable_steady_tick(REDRAW);
-        state.running.insert(id, Activity { bar, kind, name, phase: String::new() });
+        state.running.insert(id, Activity { started: Instant::now(), bar, kind, name, phase: String::new() });
     }
 
     fn finish(&self, state: &mut State, id: ActivityId, outcome: &Outcome, elapsed: Duration) {
         let Some(activity) = state.running.remove(&id) else { return };
         activity.bar.finish_and_clear();
+        state.left = state.left.saturating_sub(state.remembered(&activity.name));
         let elapsed = super::seconds(elapsed);
         match outcome {
             Outcome::Built => {
@@ -98,11 +105,38 @@ impl Live {
         if state.failed > 0 {
             text.push_str(&format!(", {} failed", state.failed));
         }
+        let left = state.estimate();
+        if left >= WORTH_TELLING {
+            text.push_str(&format!(", ~{} left", super::seconds(left)));
+        }
         if running > 0 || waiting > 0 {
             self.summary(state).set_message(text);
         } else if let Some(summary) = state.summary.take() {
             summary.finish_and_clear();
         }
+    }
+}
+
+impl State {
+    /// What a build took earlier; nothing if it was never seen.
+    fn remembered(&self, name: &str) -> Duration {
+        self.remembered.get(name).map_or(Duration::ZERO, |effort| Duration::from_millis(effort.milliseconds))
+    }
+
+    /// How long it may still take, by what builds took earlier: all that is left shared among those that run, but no less
+    /// than the longest of them still needs.
+    fn estimate(&self) -> Duration {
+        let rest = |activity: &Activity| {
+            let elapsed = activity.started.elapsed();
+            (self.remembered(&activity.name).saturating_sub(elapsed), elapsed)
+        };
+        let running: Vec<(Duration, Duration)> = self.running.values().map(rest).collect();
+        let known = running.iter().zip(self.running.values());
+        let spent: Duration =
+            known.map(|((_, elapsed), activity)| (*elapsed).min(self.remembered(&activity.name))).sum();
+        let longest = running.iter().map(|(rest, _)| *rest).max().unwrap_or_default();
+        let side_by_side = u32::try_from(running.len().max(1)).unwrap_or(u32::MAX);
+        (self.left.saturating_sub(spent) / side_by_side).max(longest)
     }
 }
 
@@ -120,7 +154,11 @@ impl Observer for Live {
     fn event(&self, event: Event) {
         let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match event {
-            Event::Planned(planned) => state.planned += planned.len(),
+            Event::Planned(planned) => {
+                state.planned += planned.len();
+                let known: Duration = planned.iter().map(|planned| state.remembered(&planned.name)).sum();
+                state.left += known;
+            }
             Event::Dropped { .. } => state.planned = state.planned.saturating_sub(1),
             Event::Started { id, name, kind, .. } => self.start(&mut state, id, name, kind),
             Event::Finished { id, outcome, elapsed } => self.finish(&mut state, id, &outcome, elapsed),

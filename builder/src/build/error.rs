@@ -10,7 +10,7 @@ use zeval_model::store_path::StorePathError;
 use zeval_model::tree::TreeError;
 use zeval_model::{Hash, StorePath};
 
-use crate::sandbox::End;
+use crate::sandbox::{End, Excess};
 use crate::store::{StoreError, Unfit};
 use crate::{fetch, unpack, user_environment};
 
@@ -66,10 +66,29 @@ pub enum BuildError {
     )]
     Silent { limit: Duration, last_lines: Vec<String> },
     #[error(
-        "it printed more than {limit} bytes, which is the limit (max-log-size){}",
+        "it printed more than {limit} bytes, which is the limit (max-build-log-size){}",
         log_suffix(last_lines)
     )]
     LogTooLong { limit: u64, last_lines: Vec<String> },
+    #[error("{}{}", describe_excess(*excess, *limit), log_suffix(last_lines))]
+    UsedTooMuch { excess: Excess, limit: u64, last_lines: Vec<String> },
+    #[error(
+        "it was filling the disk: what it wrote has {} MiB, and {} MiB are left; make room (zeval store gc), or use a \
+         store elsewhere (--store){}",
+        used >> 20, left >> 20, log_suffix(last_lines)
+    )]
+    FilledDisk { used: u64, left: u64, last_lines: Vec<String> },
+    #[error(
+        "it asks for '{}' of the machine (`__impureHostDeps`), which `allowed-impure-host-deps` does not allow", path.display()
+    )]
+    ImpureHostPath { path: PathBuf },
+    #[error("the pre-build hook {} {reason}", hook.display())]
+    PreBuildHook { hook: PathBuf, reason: String },
+    #[error(
+        "its output '{output}' may be written by others than its owner (mode {mode:o}), who may have changed it; it is \
+         rejected"
+    )]
+    Suspicious { output: String, path: StorePath, mode: u32 },
     #[error(
         "the builder succeeded but did not make the output '{output}' at {path}{}",
         log_suffix(last_lines)
@@ -144,6 +163,8 @@ impl BuildError {
             | BuildError::TimedOut { last_lines, .. }
             | BuildError::Silent { last_lines, .. }
             | BuildError::LogTooLong { last_lines, .. }
+            | BuildError::UsedTooMuch { last_lines, .. }
+            | BuildError::FilledDisk { last_lines, .. }
             | BuildError::MissingOutput { last_lines, .. } => last_lines,
             _ => &[],
         }
@@ -165,6 +186,17 @@ fn describe_end(end: &End) -> String {
             Ok(signal) => format!("was killed by {signal}"),
             Err(_) => format!("was killed by signal {number}"),
         },
+    }
+}
+
+fn describe_excess(excess: Excess, limit: u64) -> String {
+    match excess {
+        Excess::Processes => {
+            format!("it had nearly {limit} processes and threads, which is the limit (--max-processes)")
+        }
+        Excess::Memory => {
+            format!("it used more than {} MiB of memory, which is the limit (--max-memory)", limit >> 20)
+        }
     }
 }
 

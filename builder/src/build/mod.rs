@@ -9,13 +9,14 @@ mod hook;
 mod options;
 mod outputs;
 mod process;
+mod room;
 mod scan;
 mod shell;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bstr::ByteSlice;
@@ -25,7 +26,7 @@ use zeval_model::{Derivation, StorePath};
 use crate::builtin;
 use crate::cancel::Cancellation;
 use crate::events::{ActivityId, ActivityKind, Event, Observer};
-use crate::sandbox::{Identity, Surroundings};
+use crate::sandbox::{Bind, Identity, Surroundings};
 use crate::store::{Effort, FileLock, IoContext, Realisation, Store, StoreError};
 use crate::{fetch, unpack, user_environment};
 use attributes::Attributes;
@@ -78,7 +79,7 @@ impl Task<'_> {
         let attributes = Attributes::of(self.drv)?;
         let made = self.make(&attributes, folders, &Surroundings::default())?;
         self.install(&made, realised_for)?;
-        hook::run(self, &made)?;
+        hook::after(self, &made)?;
         Ok(made.into_iter().map(|(name, made)| (name, made.info.path)).collect())
     }
 
@@ -140,6 +141,9 @@ impl Task<'_> {
             rewritten: folders.rewritten(),
             last_lines: &finished.last_lines,
         };
+        if !self.is_varied(surroundings) {
+            raw.check_modes().inspect_err(|error| self.keep_failed(error, folders))?;
+        }
         let made = raw.finish().inspect_err(|error| self.keep_failed(error, folders))?;
         checks::check(self.store, attributes, &made).inspect_err(|error| self.keep_failed(error, folders))?;
         Ok(made)
@@ -206,6 +210,12 @@ impl Task<'_> {
             return Err(BuildError::WrongSystem { wanted: platform.into_owned(), available });
         }
         self.check_requirements(attributes)?;
+        let mut binds = self.impure_host_paths(attributes)?;
+        binds.extend(hook::before(self)?);
+        for bind in &binds {
+            let line = format!("zeval: the build sees {} of this machine", bind.source.display());
+            self.observer.event(Event::LogLine { id: self.id, line });
+        }
         let network = matches!(kind, DerivationKind::Fixed | DerivationKind::Impure);
         let preparation = Preparation {
             store: self.store,
@@ -235,6 +245,7 @@ impl Task<'_> {
             cancellation: self.cancellation,
             id: self.id,
             inputs: self.inputs,
+            binds,
             network,
             is_32bit: platform == "i686-linux" && cfg!(target_pointer_width = "64"),
             with_kvm: attributes
@@ -277,6 +288,23 @@ impl Task<'_> {
         }
         let available = self.options.features.iter().cloned().collect();
         Err(BuildError::MissingFeatures { wanted, available })
+    }
+
+    /// What the derivation asks to see of the machine, where the user allows that; what is not there is left out.
+    fn impure_host_paths(&self, attributes: &Attributes<'_>) -> Result<Vec<Bind>, BuildError> {
+        let mut binds = Vec::new();
+        for word in attributes.words("__impureHostDeps")?.unwrap_or_default() {
+            let path = PathBuf::from(word);
+            let is_plain = path.components().all(|part| !matches!(part, Component::ParentDir));
+            let allowed = &self.options.impure_host_paths;
+            if !path.is_absolute() || !is_plain || !allowed.iter().any(|folder| path.starts_with(folder)) {
+                return Err(BuildError::ImpureHostPath { path });
+            }
+            if path.exists() {
+                binds.push(Bind { source: path.clone(), target: path, writable: false });
+            }
+        }
+        Ok(binds)
     }
 
     /// Moves the outputs to the store and registers them, all or nothing.

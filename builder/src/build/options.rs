@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Substitution;
-use crate::sandbox::Bind;
+use crate::sandbox::{Bind, Limits};
 
 /// How to build. The default is what a plain `zeval build` does.
 #[derive(Clone, Debug)]
@@ -27,6 +27,10 @@ pub struct BuildOptions {
     pub max_silent_time: Option<Duration>,
     /// The most bytes a build may print.
     pub max_log_size: Option<u64>,
+    /// The most that one build's processes may use together.
+    pub limits: Limits,
+    /// Bytes of memory that builds which run at once may need together, by what they needed before.
+    pub memory: u64,
     pub check: Check,
     /// Checks in other surroundings: what must not matter is otherwise.
     pub vary: bool,
@@ -40,6 +44,10 @@ pub struct BuildOptions {
     pub substitution: Option<Arc<Substitution>>,
     /// What derivations may ask for with `requiredSystemFeatures`.
     pub features: BTreeSet<String>,
+    /// What `__impureHostDeps` of a derivation may name: these files and folders of the machine and what is in them.
+    pub impure_host_paths: Vec<PathBuf>,
+    /// A program of the machine that is asked before each build what more of the machine it is to see.
+    pub pre_build_hook: Option<PathBuf>,
     /// A program of the machine that is run after each build, outside of the sandbox, with `DRV_PATH` and `OUT_PATHS`.
     pub post_build_hook: Option<PathBuf>,
     /// The lines of its log that a failed build shows.
@@ -70,7 +78,9 @@ impl Default for BuildOptions {
             keep_failed: false,
             timeout: None,
             max_silent_time: None,
-            max_log_size: None,
+            max_log_size: Some(1 << 30),
+            limits: Limits::default(),
+            memory: machine_memory(),
             check: Check::Nothing,
             vary: false,
             repair: false,
@@ -78,6 +88,8 @@ impl Default for BuildOptions {
             systems: native_systems(),
             substitution: None,
             features: native_features(),
+            impure_host_paths: Vec::new(),
+            pre_build_hook: None,
             post_build_hook: None,
             log_lines: 25,
             certificates: system_certificates(),
@@ -108,6 +120,12 @@ fn native_features() -> BTreeSet<String> {
         features.insert("kvm".to_owned());
     }
     features
+}
+
+/// Seven eighths of the machine's memory, in bytes.
+fn machine_memory() -> u64 {
+    let total = nix::sys::sysinfo::sysinfo().map_or(u64::MAX, |info| info.ram_total());
+    total - total / 8
 }
 
 /// What a build that requires the feature `kvm` sees.

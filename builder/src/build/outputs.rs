@@ -74,6 +74,19 @@ impl Raw<'_> {
         Ok(made)
     }
 
+    /// Refuses, as Nix does, outputs that others than their owner may write.
+    pub fn check_modes(&self) -> Result<(), BuildError> {
+        const WRITABLE_BY_OTHERS: u32 = 0o022;
+        for (name, path) in self.scratch {
+            let Ok(found) = fs::symlink_metadata(self.files(name)) else { continue };
+            let mode = found.permissions().mode() & 0o7777;
+            if !found.is_symlink() && mode & WRITABLE_BY_OTHERS != 0 {
+                return Err(BuildError::Suspicious { output: name.clone(), path: path.clone(), mode });
+            }
+        }
+        Ok(())
+    }
+
     fn files(&self, output: &str) -> PathBuf {
         self.folder.join(self.scratch[output].base_name())
     }

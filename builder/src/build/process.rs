@@ -14,9 +14,10 @@ use zeval_model::StorePath;
 use super::environment::Start;
 use super::error::BuildError;
 use super::options::{BuildOptions, KVM};
+use super::room::{Filled, Room};
 use crate::cancel::Cancellation;
 use crate::events::{ActivityId, Event, Observer};
-use crate::sandbox::{self, Bind, End, Identity, Plan, Process, Report, Stop, Surroundings};
+use crate::sandbox::{self, Bind, End, Excess, Identity, Plan, Process, Report, Stop, Surroundings};
 use crate::store::{IoContext, LogWriter, Store, StoreError, TemporaryFolder, make_folder};
 
 /// A line of the log that is longer is cut in pieces.
@@ -32,6 +33,8 @@ pub struct Run<'a> {
     pub cancellation: &'a Cancellation,
     pub id: ActivityId,
     pub inputs: &'a BTreeSet<StorePath>,
+    /// Files and folders of the machine that this build sees beside those that all see.
+    pub binds: Vec<Bind>,
     pub network: bool,
     /// The machine that the builder believes to run on is a 32-bit one.
     pub is_32bit: bool,
@@ -41,7 +44,7 @@ pub struct Run<'a> {
 
 /// What a builder that ended well leaves behind.
 pub struct Finished {
-    /// Peak resident memory of its largest process.
+    /// The most memory that it was seen to use.
     pub peak_kibibytes: u64,
     /// The end of the log, for errors that show later.
     pub last_lines: Vec<String>,
@@ -65,6 +68,11 @@ impl Folders {
             give(&folder, identity).doing("give away", &folder)?;
         }
         Ok(folders)
+    }
+
+    /// Holds all that the build writes.
+    pub fn whole(&self) -> &Path {
+        self.whole.path()
     }
 
     fn mount_point(&self) -> PathBuf {
@@ -125,7 +133,7 @@ impl Run<'_> {
             source,
             hint: None,
         })?;
-        let mut listener = Listener::new(self, log);
+        let mut listener = Listener::new(self, log, Room::new(folders.whole()));
         let listened = running.listen(&mut listener);
         let lines = listener.finish()?;
         let reports = listened.map_err(|source| BuildError::Sandbox {
@@ -143,6 +151,9 @@ impl Run<'_> {
             Some(Stopped::TimedOut(limit)) => return Err(BuildError::TimedOut { limit, last_lines }),
             Some(Stopped::Silent(limit)) => return Err(BuildError::Silent { limit, last_lines }),
             Some(Stopped::LogTooLong(limit)) => return Err(BuildError::LogTooLong { limit, last_lines }),
+            Some(Stopped::FilledDisk(Filled { used, left })) => {
+                return Err(BuildError::FilledDisk { used, left, last_lines });
+            }
             None => (),
         }
         let mut ended = None;
@@ -154,6 +165,14 @@ impl Run<'_> {
                         source: io::Error::from_raw_os_error(errno),
                         hint,
                     });
+                }
+                Report::Ended { excess: Some(excess), .. } => {
+                    let limits = &self.options.limits;
+                    let limit = match excess {
+                        Excess::Processes => limits.processes,
+                        Excess::Memory => limits.memory.unwrap_or_default(),
+                    };
+                    return Err(BuildError::UsedTooMuch { excess, limit, last_lines });
                 }
                 Report::Ended { end: End::Exited(0), peak_kibibytes, .. } => ended = Some(peak_kibibytes),
                 Report::Ended { end, .. } => return Err(BuildError::BuilderFailed { end, last_lines }),
@@ -173,7 +192,7 @@ impl Run<'_> {
             Bind { source: folders.build(), target: build_folder.clone(), writable: true },
             Bind { source: folders.tmp(), target: PathBuf::from("/tmp"), writable: true },
         ];
-        binds.extend(self.options.sandbox_paths.iter().cloned());
+        binds.extend(self.options.sandbox_paths.iter().chain(&self.binds).cloned());
         if self.with_kvm {
             binds.push(Bind { source: PathBuf::from(KVM), target: PathBuf::from(KVM), writable: true });
         }
@@ -211,6 +230,7 @@ impl Run<'_> {
             files,
             network: self.network,
             surroundings: self.surroundings.clone(),
+            limits: self.options.limits.clone(),
             process: Process {
                 program: builder.clone(),
                 arguments: start.arguments.clone(),
@@ -254,6 +274,7 @@ enum Stopped {
     TimedOut(Duration),
     Silent(Duration),
     LogTooLong(u64),
+    FilledDisk(Filled),
 }
 
 struct Lines {
@@ -272,6 +293,7 @@ struct Listener<'a, 'b> {
     lines: Lines,
     started: Instant,
     heard: Instant,
+    room: Room,
 }
 
 impl sandbox::Listener for &mut Listener<'_, '_> {
@@ -299,7 +321,7 @@ impl sandbox::Listener for &mut Listener<'_, '_> {
 }
 
 impl<'a, 'b> Listener<'a, 'b> {
-    fn new(run: &'b Run<'a>, log: LogWriter) -> Listener<'a, 'b> {
+    fn new(run: &'b Run<'a>, log: LogWriter, room: Room) -> Listener<'a, 'b> {
         let now = Instant::now();
         Listener {
             run,
@@ -310,10 +332,11 @@ impl<'a, 'b> Listener<'a, 'b> {
             lines: Lines { last: VecDeque::new(), stopped: None },
             started: now,
             heard: now,
+            room,
         }
     }
 
-    fn reason_to_stop(&self) -> Option<Stopped> {
+    fn reason_to_stop(&mut self) -> Option<Stopped> {
         let options = self.run.options;
         if self.run.cancellation.is_cancelled() {
             return Some(Stopped::Cancelled);
@@ -323,6 +346,7 @@ impl<'a, 'b> Listener<'a, 'b> {
             .map(Stopped::TimedOut)
             .or_else(|| over(options.max_silent_time, self.heard).map(Stopped::Silent))
             .or_else(|| options.max_log_size.filter(|limit| self.size > *limit).map(Stopped::LogTooLong))
+            .or_else(|| self.room.is_filled().map(Stopped::FilledDisk))
     }
 
     fn end_line(&mut self) {
@@ -350,7 +374,15 @@ impl<'a, 'b> Listener<'a, 'b> {
             Some(error) => Err(error),
             None => self.log.finish(),
         };
-        finished.doing("write the build log in", &self.run.store.layout().logs())?;
+        match finished {
+            // Whatever else this build was stopped for.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.lines.stopped = Some(Stopped::FilledDisk(self.room.measure()));
+            }
+            finished => {
+                finished.doing("write the build log in", &self.run.store.layout().logs())?;
+            }
+        }
         Ok(self.lines)
     }
 }

@@ -11,12 +11,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use bstr::BString;
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::sys::personality::{self, Persona};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
@@ -26,7 +27,8 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 
 use super::failure::{Failure, Step, user_namespace_hint};
-use super::plan::{End, Plan, Process, Report, Surroundings};
+use super::plan::{End, Limits, Plan, Process, Report, Surroundings};
+use super::watch::Watch;
 use super::{filter, root, staging};
 
 /// Runs as the child of a sandbox: the plan is on standard input, reports go to standard output, and standard error
@@ -75,10 +77,14 @@ fn keep() -> Result<(), Failure> {
     if unistd::getppid() != Pid::from_raw(plan.parent) {
         return Err(Failure::new("start: zeval has ended", Errno::ESRCH));
     }
+    if let Some(processors) = plan.limits.processors {
+        confine(processors)?;
+    }
     let mut awaited = SigSet::empty();
     awaited.add(Signal::SIGTERM);
     awaited.add(Signal::SIGCHLD);
     awaited.thread_block().step(|| "block signals".to_owned())?;
+    let mut watch = Watch::new(&plan.limits);
     let (lifeline_read, lifeline_write) =
         unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).step(|| "make a pipe".to_owned())?;
     // SAFETY: this process has one thread, so the child may do whatever the parent could.
@@ -92,7 +98,7 @@ fn keep() -> Result<(), Failure> {
         ForkResult::Parent { child } => {
             drop(lifeline_read);
             close_log()?;
-            let end = wait_for(child, &awaited)?;
+            let end = wait_for(child, &awaited, &mut watch)?;
             drop(lifeline_write);
             let usage =
                 getrusage(UsageWho::RUSAGE_CHILDREN).step(|| "ask for the resources used".to_owned())?;
@@ -103,7 +109,8 @@ fn keep() -> Result<(), Failure> {
                 &Report::Ended {
                     end,
                     cpu_milliseconds: cpu.unsigned_abs(),
-                    peak_kibibytes: usage.max_rss().unsigned_abs(),
+                    peak_kibibytes: watch.peak_kibibytes().max(usage.max_rss().unsigned_abs()),
+                    excess: watch.excess(),
                 },
             );
             Ok(())
@@ -166,10 +173,13 @@ fn open_null() -> Result<File, Failure> {
     OpenOptions::new().read(true).write(true).open("/dev/null").step(|| "open /dev/null".to_owned())
 }
 
-/// Waits for process 1 of the namespace, which is gone only after all others are; kills it on SIGTERM.
-fn wait_for(child: Pid, awaited: &SigSet) -> Result<End, Failure> {
+/// Waits for process 1 of the namespace, which is gone only after all others are; kills it on SIGTERM, or when it uses more
+/// than it may.
+fn wait_for(child: Pid, awaited: &SigSet, watch: &mut Watch) -> Result<End, Failure> {
+    const LOOK: Duration = Duration::from_millis(250);
     loop {
-        if let Signal::SIGTERM = awaited.wait().step(|| "wait for a signal".to_owned())? {
+        let signal = next_signal(awaited, LOOK).step(|| "wait for a signal".to_owned())?;
+        if signal == Some(Signal::SIGTERM) || (signal.is_none() && watch.look().is_some()) {
             // It may have ended by itself meanwhile; then this fails and the next SIGCHLD is already there.
             let _ = kill(child, Signal::SIGKILL);
             continue;
@@ -182,6 +192,36 @@ fn wait_for(child: Pid, awaited: &SigSet) -> Result<End, Failure> {
             _ => (),
         }
     }
+}
+
+/// The next of the signals, or nothing if none comes in time.
+fn next_signal(awaited: &SigSet, at_most: Duration) -> nix::Result<Option<Signal>> {
+    let at_most = libc::timespec {
+        tv_sec: at_most.as_secs() as libc::time_t,
+        tv_nsec: at_most.subsec_nanos() as libc::c_long,
+    };
+    // SAFETY: the set and the time live during the call; nothing is asked to be written.
+    let result = unsafe { libc::sigtimedwait(awaited.as_ref(), std::ptr::null_mut(), &raw const at_most) };
+    match Errno::result(result) {
+        Ok(number) => Signal::try_from(number).map(Some),
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Leaves this process, and what it starts, so many processors; sandboxes that run at once take different ones.
+fn confine(processors: usize) -> Result<(), Failure> {
+    let step = || "choose processors".to_owned();
+    let own = Pid::from_raw(0);
+    let allowed = sched_getaffinity(own).step(step)?;
+    let all: Vec<usize> =
+        (0..CpuSet::count()).filter(|&number| allowed.is_set(number).unwrap_or(false)).collect();
+    let first = unistd::getpid().as_raw().unsigned_abs() as usize;
+    let mut chosen = CpuSet::new();
+    for offset in 0..processors.clamp(1, all.len()) {
+        chosen.set(all[(first + offset) % all.len()]).step(step)?;
+    }
+    sched_setaffinity(own, &chosen).step(step)
 }
 
 /// The life of process 1 until it is the program.
@@ -202,7 +242,7 @@ fn become_program(plan: &Plan, is_host_root: bool, lifeline: OwnedFd) -> Result<
     root::enter(plan, is_host_root)?;
     unistd::dup2_stdin(open_null()?).step(|| "close standard input".to_owned())?;
     unistd::chdir(&plan.process.directory).step(|| format!("enter {}", plan.process.directory.display()))?;
-    limit_resources()?;
+    limit_resources(&plan.limits)?;
     set_personality(&plan.process, &plan.surroundings)?;
     let command = Command::new(&plan.process)?;
     reset_signals()?;
@@ -256,7 +296,7 @@ fn bring_loopback_up() -> Result<(), Failure> {
 
 /// The same limits everywhere, as far as the hard ones allow: what programs deduce from them (the longest command line,
 /// the number of open files) must not depend on the machine.
-fn limit_resources() -> Result<(), Failure> {
+fn limit_resources(limits: &Limits) -> Result<(), Failure> {
     const STACK: u64 = 8 << 20;
     const OPEN_FILES: u64 = 4096;
     let step = || "set resource limits".to_owned();
@@ -265,6 +305,10 @@ fn limit_resources() -> Result<(), Failure> {
         let (_, hard) = getrlimit(resource).step(step)?;
         setrlimit(resource, soft.min(hard), hard).step(step)?;
     }
+    // Counted in the user namespace, and so for this sandbox alone (before Linux 5.14: for the user).
+    let (_, hard) = getrlimit(Resource::RLIMIT_NPROC).step(step)?;
+    let processes = limits.processes.min(hard);
+    setrlimit(Resource::RLIMIT_NPROC, processes, processes).step(step)?;
     Ok(())
 }
 

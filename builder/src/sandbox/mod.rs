@@ -12,10 +12,11 @@ mod plan;
 mod root;
 mod staging;
 mod view;
+mod watch;
 
 pub use identity::choose as choose_identity;
 pub use launch::{Listener, Running, Stop, launch};
-pub use plan::{Bind, End, Identity, Plan, Process, Report, Surroundings};
+pub use plan::{Bind, End, Excess, Identity, Limits, Plan, Process, Report, Surroundings};
 
 pub use view::{VIEW_ENTRY, View, view_main};
 

@@ -29,7 +29,32 @@ pub struct Plan {
     /// Whether the host's network is seen; without it there is a loopback interface and nothing else.
     pub network: bool,
     pub surroundings: Surroundings,
+    pub limits: Limits,
     pub process: Process,
+}
+
+/// The most that all processes of a sandbox may use together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processes and threads.
+    pub processes: u64,
+    /// Bytes of memory that are theirs alone, and of files in `/dev/shm`.
+    pub memory: Option<u64>,
+    /// Processors that they can keep busy.
+    pub processors: Option<usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { processes: 8192, memory: None, processors: None }
+    }
+}
+
+/// What was used up when a sandbox was ended for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Excess {
+    Processes,
+    Memory,
 }
 
 /// What must not matter to a build, and is the same each time but where that is put to the test.
@@ -124,8 +149,11 @@ pub enum Report {
         end: End,
         /// User and system time of all its processes, in milliseconds.
         cpu_milliseconds: u64,
-        /// Peak resident memory of its largest process, in KiB.
+        /// The most memory seen in use, in KiB: of its largest process, or of all together where they ran long enough to be
+        /// looked at.
         peak_kibibytes: u64,
+        /// The limit that it was ended for.
+        excess: Option<Excess>,
     },
 }
 

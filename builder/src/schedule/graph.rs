@@ -49,6 +49,8 @@ pub struct Node {
     /// Inputs that are not done; a derivation counts once.
     missing: usize,
     dependents: Vec<NodeId>,
+    /// KiB of memory that it needed when it was built before.
+    memory: u64,
     /// Seconds from here to the end of the longest chain of dependents, by what earlier builds took.
     priority: u64,
 }
@@ -61,6 +63,16 @@ pub struct Graph {
     builds: BinaryHeap<(u64, std::cmp::Reverse<NodeId>)>,
     fetches: BinaryHeap<(u64, std::cmp::Reverse<NodeId>)>,
     unfinished: usize,
+    /// KiB that what runs needed before, together.
+    memory: u64,
+}
+
+/// What a build will cost, by what it cost before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    pub seconds: u64,
+    /// KiB.
+    pub memory: u64,
 }
 
 /// Which queue to take from.
@@ -97,6 +109,7 @@ impl Graph {
             results: BTreeMap::new(),
             missing: 0,
             dependents: Vec::new(),
+            memory: 0,
             priority: 0,
         });
         id
@@ -118,8 +131,8 @@ impl Graph {
         }
     }
 
-    /// Ranks derivations that were added together and queues those that can start. `cost` estimates a build in seconds.
-    pub fn rank_and_queue(&mut self, added: &[NodeId], cost: impl Fn(&Node) -> u64) {
+    /// Ranks derivations that were added together and queues those that can start. `cost` estimates a build.
+    pub fn rank_and_queue(&mut self, added: &[NodeId], cost: impl Fn(&Node) -> Cost) {
         // Dependents first, as a derivation ranks before what waits for it.
         let mut unranked: HashMap<NodeId, usize> =
             added.iter().map(|&id| (id, self.node(id).dependents.len())).collect();
@@ -137,8 +150,9 @@ impl Graph {
             let node = self.node(id);
             let above =
                 node.dependents.iter().map(|dependent| self.node(*dependent).priority).max().unwrap_or(0);
-            let priority = above + cost(node).max(1);
-            self.node_mut(id).priority = priority;
+            let cost = cost(node);
+            self.node_mut(id).priority = above + cost.seconds.max(1);
+            self.node_mut(id).memory = cost.memory;
             for input in inputs.get(&id).into_iter().flatten() {
                 if let Some(count) = unranked.get_mut(input) {
                     *count -= 1;
@@ -177,20 +191,36 @@ impl Graph {
 
     /// Lets a running derivation wait again, for inputs that only turned out now.
     pub fn wait(&mut self, id: NodeId) {
+        self.memory -= self.node(id).memory;
         self.node_mut(id).state = State::Waiting;
         if self.node(id).missing == 0 {
             self.queue(id);
         }
     }
 
-    /// The one of those that could start that has most waiting for it.
-    pub fn take(&mut self, queue: Queue) -> Option<NodeId> {
+    /// The one of those that could start that has most waiting for it. What would need more than `memory` KiB together with
+    /// what runs must wait; what needs more by itself runs beside nothing that was ever seen to need memory.
+    pub fn take(&mut self, queue: Queue, memory: u64) -> Option<NodeId> {
+        let left = if self.memory == 0 { u64::MAX } else { memory.saturating_sub(self.memory) };
+        let nodes = &self.nodes;
         let queue = match queue {
             Queue::Builds => &mut self.builds,
             Queue::Fetches => &mut self.fetches,
         };
-        let (_, std::cmp::Reverse(id)) = queue.pop()?;
+        let mut too_large = Vec::new();
+        let mut taken = None;
+        while let Some(entry) = queue.pop() {
+            let (_, std::cmp::Reverse(id)) = entry;
+            if nodes[id.index()].memory <= left {
+                taken = Some(id);
+                break;
+            }
+            too_large.push(entry);
+        }
+        queue.extend(too_large);
+        let id = taken?;
         self.node_mut(id).state = State::Running;
+        self.memory += self.node(id).memory;
         Some(id)
     }
 
@@ -224,6 +254,7 @@ impl Graph {
     }
 
     fn leave(&mut self, id: NodeId, state: State) {
+        self.memory -= self.node(id).memory;
         self.node_mut(id).state = state;
         self.unfinished -= 1;
     }
@@ -250,7 +281,7 @@ mod tests {
         graph.depend(top, middle);
         graph.depend(middle, leaf);
         graph.depend(top, other);
-        graph.rank_and_queue(&[top, middle, leaf, other], |_| 1);
+        graph.rank_and_queue(&[top, middle, leaf, other], |_| Cost { seconds: 1, memory: 0 });
         [top, middle, leaf]
     }
 
@@ -258,14 +289,14 @@ mod tests {
     fn what_has_the_longest_way_to_go_starts_first() {
         let mut graph = Graph::default();
         let [top, middle, leaf] = chain_and_leaf(&mut graph);
-        assert_eq!(graph.take(Queue::Builds), Some(leaf));
-        let other = graph.take(Queue::Builds).unwrap();
-        assert_eq!(graph.take(Queue::Builds), None);
+        assert_eq!(graph.take(Queue::Builds, 1000), Some(leaf));
+        let other = graph.take(Queue::Builds, 1000).unwrap();
+        assert_eq!(graph.take(Queue::Builds, 1000), None);
         graph.complete(leaf, BTreeMap::new());
-        assert_eq!(graph.take(Queue::Builds), Some(middle));
+        assert_eq!(graph.take(Queue::Builds, 1000), Some(middle));
         graph.complete(middle, BTreeMap::new());
         graph.complete(other, BTreeMap::new());
-        assert_eq!(graph.take(Queue::Builds), Some(top));
+        assert_eq!(graph.take(Queue::Builds, 1000), Some(top));
         graph.complete(top, BTreeMap::new());
         assert!(graph.is_finished());
     }
@@ -274,11 +305,37 @@ mod tests {
     fn a_failure_drops_all_that_waits_for_it() {
         let mut graph = Graph::default();
         let [top, middle, leaf] = chain_and_leaf(&mut graph);
-        assert_eq!(graph.take(Queue::Builds), Some(leaf));
-        let other = graph.take(Queue::Builds).unwrap();
+        assert_eq!(graph.take(Queue::Builds, 1000), Some(leaf));
+        let other = graph.take(Queue::Builds, 1000).unwrap();
         assert_eq!(graph.fail(leaf), [middle, top]);
         graph.complete(other, BTreeMap::new());
         assert!(graph.is_finished());
-        assert_eq!(graph.take(Queue::Builds), None);
+        assert_eq!(graph.take(Queue::Builds, 1000), None);
+    }
+
+    #[test]
+    fn what_needs_much_memory_waits_for_room() {
+        let mut graph = Graph::default();
+        let mut insert = |digit: &str| {
+            let path = StorePath::from_base_name(&format!("{}-x.drv", digit.repeat(32))).unwrap();
+            let id = graph.insert(path, Arc::default(), ActivityKind::Build);
+            graph.reopen(id);
+            id
+        };
+        let [large, huge, small] = ["a", "b", "c"].map(&mut insert);
+        graph.rank_and_queue(&[large, huge, small], |node| match node.path.base_name().as_bytes()[0] {
+            b'a' => Cost { seconds: 9, memory: 700 },
+            b'b' => Cost { seconds: 5, memory: 5000 },
+            _ => Cost { seconds: 1, memory: 300 },
+        });
+        assert_eq!(graph.take(Queue::Builds, 1000), Some(large));
+        assert_eq!(graph.take(Queue::Builds, 1000), Some(small));
+        assert_eq!(graph.take(Queue::Builds, 1000), None);
+        graph.complete(large, BTreeMap::new());
+        assert_eq!(graph.take(Queue::Builds, 1000), None);
+        graph.complete(small, BTreeMap::new());
+        assert_eq!(graph.take(Queue::Builds, 1000), Some(huge));
+        graph.complete(huge, BTreeMap::new());
+        assert!(graph.is_finished());
     }
 }

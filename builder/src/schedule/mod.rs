@@ -23,7 +23,7 @@ use crate::cancel::Cancellation;
 use crate::events::{ActivityKind, Event, Observer, Planned};
 use crate::sandbox::{Identity, choose_identity};
 use crate::store::{Store, StoreError};
-use graph::{Graph, NodeId, Queue, State};
+use graph::{Cost, Graph, NodeId, Queue, State};
 use realise::{Job, Realiser, Results};
 
 pub use sources::sources;
@@ -206,7 +206,11 @@ impl Work<'_> {
         }
         let efforts = self.realiser.store.efforts()?;
         graph.rank_and_queue(opened, |node| {
-            efforts.get(&node.drv.name).map_or(DEFAULT_SECONDS, |effort| effort.milliseconds / 1000)
+            let effort = efforts.get(&node.drv.name);
+            effort.map_or(Cost { seconds: DEFAULT_SECONDS, memory: 0 }, |effort| Cost {
+                seconds: effort.milliseconds / 1000,
+                memory: effort.peak_kibibytes,
+            })
         });
         self.changed.notify_all();
         Ok(())
@@ -239,7 +243,7 @@ impl Work<'_> {
                 self.changed.notify_all();
                 return None;
             }
-            if let Some(id) = shared.graph.take(queue) {
+            if let Some(id) = shared.graph.take(queue, self.realiser.options.memory >> 10) {
                 match self.expand(&mut shared, id) {
                     Ok(true) => {}
                     Ok(false) => return Some((id, Item::of(&shared.graph, id))),

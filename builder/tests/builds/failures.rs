@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use zeval_builder::build::{BuildError, Check};
 use zeval_builder::cancel::Cancellation;
 use zeval_builder::events::{Event, Observer, Outcome, Silent};
-use zeval_builder::sandbox::End;
+use zeval_builder::sandbox::{End, Excess};
 use zeval_builder::schedule::{Builder, DrvOutput, RealiseError};
 use zeval_builder::store::Unfit;
 use zeval_model::derivation::downstream_placeholder;
@@ -32,6 +32,10 @@ pub const CASES: &[(&str, fn())] = &[
     ("a_timeout_ends_every_process", a_timeout_ends_every_process),
     ("silence_ends_a_build", silence_ends_a_build),
     ("a_flood_is_stopped", a_flood_is_stopped),
+    ("a_fork_bomb_is_stopped", a_fork_bomb_is_stopped),
+    ("a_build_that_uses_too_much_memory_is_stopped", a_build_that_uses_too_much_memory_is_stopped),
+    ("an_output_that_others_may_write", an_output_that_others_may_write),
+    ("what_is_asked_of_the_machine", what_is_asked_of_the_machine),
     ("cancelling_ends_everything", cancelling_ends_everything),
     ("keep_going_does_what_it_can", keep_going_does_what_it_can),
     ("the_build_folder_is_kept", the_build_folder_is_kept),
@@ -163,6 +167,47 @@ fn silence_ends_a_build() {
     shop.options.max_silent_time = Some(Duration::from_millis(300));
     let error = failure(&shop, input_addressed("x", &["print begun", "sleep 60000"]));
     assert!(matches!(error, BuildError::Silent { .. }), "{error}");
+}
+
+fn a_fork_bomb_is_stopped() {
+    let mut shop = Workshop::new();
+    shop.options.limits.processes = 48;
+    let error = failure(&shop, input_addressed("x", &["bomb"]));
+    assert!(matches!(error, BuildError::UsedTooMuch { excess: Excess::Processes, limit: 48, .. }), "{error}");
+    assert!(error.to_string().contains("48 processes"), "{error}");
+}
+
+fn a_build_that_uses_too_much_memory_is_stopped() {
+    let mut shop = Workshop::new();
+    shop.options.limits.memory = Some(64 << 20);
+    let error = failure(&shop, input_addressed("x", &["allocate 134217728"]));
+    assert!(matches!(error, BuildError::UsedTooMuch { excess: Excess::Memory, .. }), "{error}");
+    assert!(error.to_string().contains("more than 64 MiB"), "{error}");
+}
+
+fn an_output_that_others_may_write() {
+    let error = failure(&Workshop::new(), input_addressed("x", &["write $out x", "mode $out 666"]));
+    assert!(matches!(error, BuildError::Suspicious { mode: 0o666, .. }), "{error}");
+}
+
+fn what_is_asked_of_the_machine() {
+    let mut shop = Workshop::new();
+    let host = tempfile::tempdir().unwrap();
+    let file = host.path().join("file");
+    fs::write(&file, "of the machine").unwrap();
+    let mut drv = input_addressed("x", &[&format!("copy {} $out", file.display())]);
+    drv.env.insert("__impureHostDeps".into(), file.display().to_string().into());
+    let error = failure(&shop, drv.clone());
+    assert!(matches!(error, BuildError::ImpureHostPath { .. }), "{error}");
+    shop.options.impure_host_paths.push(host.path().to_owned());
+    assert_eq!(shop.read(&shop.add(drv)), "of the machine");
+    let drv = input_addressed("y", &["copy /there $out"]);
+    let hook = host.path().join("hook");
+    fs::write(&hook, format!("#!/bin/sh\necho extra-sandbox-paths; echo /there={}\n", file.display()))
+        .unwrap();
+    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    shop.options.pre_build_hook = Some(hook);
+    assert_eq!(shop.read(&shop.add(drv)), "of the machine");
 }
 
 fn a_flood_is_stopped() {

@@ -56,6 +56,16 @@ pub fn main(commands: &[String]) -> ! {
                 let own = std::env::current_exe().unwrap();
                 std::process::Command::new(own).args([ENTRY, &format!("sleep {first}")]).spawn().unwrap();
             }
+            "bomb" => loop {
+                let own = std::env::current_exe().unwrap();
+                // At the limit no more can be started; such a program does not care.
+                drop(std::process::Command::new(own).args([ENTRY, "sleep 60000"]).spawn());
+            },
+            "allocate" => {
+                let memory = vec![1u8; first.parse().unwrap()];
+                std::thread::sleep(Duration::from_secs(60));
+                drop(memory);
+            }
             "structured" => {
                 let json = fs::read_to_string(std::env::var("NIX_ATTRS_JSON_FILE").unwrap()).unwrap();
                 let attributes: serde_json::Value = serde_json::from_str(&json).unwrap();
