@@ -5,7 +5,7 @@
 //! else decided its result: it asked for no time and fetched nothing that may change, and it printed nothing.
 
 use std::{
-    io,
+    fs::Metadata,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard},
@@ -89,7 +89,7 @@ impl Reads {
 
     /// A path was looked for.
     pub fn looked(&self, path: &Path) {
-        self.record(Manner::Looked, path.as_os_str().as_bytes(), || Some(stamp_of_kind(path)));
+        self.record(Manner::Looked, path.as_os_str().as_bytes(), || Some(Now::default().kind(path)));
     }
 
     /// A file is about to be read.
@@ -113,7 +113,7 @@ impl Reads {
 
     /// All links in a path are about to be followed.
     pub fn followed(&self, path: &Path) {
-        self.record(Manner::Followed, path.as_os_str().as_bytes(), || Some(stamp_of_target(path)));
+        self.record(Manner::Followed, path.as_os_str().as_bytes(), || Some(Now::default().target(path)));
     }
 
     /// An environment variable is read.
@@ -137,9 +137,13 @@ impl Reads {
         if state.is_unrepeatable {
             return None;
         }
+        // What is known of one path is compared together.
+        let mut stamps: Vec<_> =
+            state.stamps.iter().map(|((manner, name), stamp)| (name, *manner, stamp)).collect();
+        stamps.sort_unstable_by_key(|(name, manner, _)| (*name, *manner as u8));
         let mut bytes = Vec::new();
-        for ((manner, name), stamp) in &state.stamps {
-            bytes.push(*manner as u8);
+        for (name, manner, stamp) in stamps {
+            bytes.push(manner as u8);
             bytes.extend_from_slice(stamp);
             bytes.extend_from_slice(&(name.len() as u32).to_le_bytes());
             bytes.extend_from_slice(name);
@@ -155,13 +159,14 @@ pub fn is_as_it_was(
     is_valid: impl Fn(&str) -> bool,
     told: impl Fn(&str) -> Option<String>,
 ) -> bool {
+    let mut now = Now::default();
     while !bytes.is_empty() {
         let Some((manner, name, stamp, rest)) = split(bytes) else { return false };
         let path = Path::new(std::ffi::OsStr::from_bytes(name));
         let is_same = match manner {
-            Manner::Looked => stamp_of_kind(path) == stamp,
-            Manner::Read | Manner::Listed => stamp_of_state(path).is_ok_and(|(now, _)| now == stamp),
-            Manner::Followed => stamp_of_target(path) == stamp,
+            Manner::Looked => now.kind(path) == stamp,
+            Manner::Read | Manner::Listed => now.state(path).is_some_and(|(state, _)| state == stamp),
+            Manner::Followed => now.target(path) == stamp,
             Manner::Variable => stamp_of_variable(name) == stamp,
             Manner::Valid => std::str::from_utf8(name).is_ok_and(&is_valid),
             Manner::Told => {
@@ -196,19 +201,72 @@ fn stamp(parts: &[&[u8]]) -> Stamp {
     stamp
 }
 
-/// What is at a path, not what is in it.
-fn stamp_of_kind(path: &Path) -> Stamp {
-    const KIND: u32 = 0o170_000;
-    let Ok(own) = path.symlink_metadata() else { return stamp(&[b"nothing"]) };
-    let target = if own.is_symlink() { path.read_link().unwrap_or_default() } else { PathBuf::new() };
-    let followed = if own.is_symlink() { path.metadata().ok() } else { Some(own) };
-    let kind = followed.map_or(0, |metadata| metadata.mode() & KIND);
-    stamp(&[target.as_os_str().as_bytes(), &kind.to_le_bytes()])
+/// The file system as it is now, each path looked at once as long as it is asked about again and again.
+#[derive(Default)]
+struct Now {
+    path: PathBuf,
+    /// What is at `path`, links not followed.
+    own: Option<Metadata>,
+    /// Folders with all links followed.
+    folders: FxHashMap<PathBuf, PathBuf>,
 }
 
-/// Which file or folder it is, and when it last changed.
-fn stamp_of_state(path: &Path) -> io::Result<(Stamp, SystemTime)> {
-    let metadata = path.metadata()?;
+impl Now {
+    fn own(&mut self, path: &Path) -> Option<&Metadata> {
+        if self.path != path {
+            path.clone_into(&mut self.path);
+            self.own = path.symlink_metadata().ok();
+        }
+        self.own.as_ref()
+    }
+
+    /// What is at a path, not what is in it.
+    fn kind(&mut self, path: &Path) -> Stamp {
+        const KIND: u32 = 0o170_000;
+        let Some(own) = self.own(path) else { return stamp(&[b"nothing"]) };
+        let (target, kind) = match own.is_symlink() {
+            true => (
+                path.read_link().unwrap_or_default(),
+                path.metadata().map_or(0, |followed| followed.mode() & KIND),
+            ),
+            false => (PathBuf::new(), own.mode() & KIND),
+        };
+        stamp(&[target.as_os_str().as_bytes(), &kind.to_le_bytes()])
+    }
+
+    /// Which file or folder it is, and when it last changed.
+    fn state(&mut self, path: &Path) -> Option<(Stamp, SystemTime)> {
+        let own = self.own(path)?;
+        match own.is_symlink() {
+            true => path.metadata().ok().map(|followed| state(&followed)),
+            false => Some(state(own)),
+        }
+    }
+
+    /// Where a path leads.
+    fn target(&mut self, path: &Path) -> Stamp {
+        stamp(&[self.canonical(path).unwrap_or_default().as_os_str().as_bytes()])
+    }
+
+    fn canonical(&mut self, path: &Path) -> Option<PathBuf> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return path.canonicalize().ok();
+        };
+        if self.own(path)?.is_symlink() {
+            return path.canonicalize().ok();
+        }
+        if let Some(known) = self.folders.get(folder) {
+            return Some(known.join(name));
+        }
+        let canonical = folder.canonicalize().ok()?;
+        let path = canonical.join(name);
+        self.folders.insert(folder.to_owned(), canonical);
+        Some(path)
+    }
+}
+
+/// Which file or folder something is of, and when that last changed.
+fn state(metadata: &Metadata) -> (Stamp, SystemTime) {
     let numbers = [
         metadata.dev() as i64,
         metadata.ino() as i64,
@@ -221,23 +279,13 @@ fn stamp_of_state(path: &Path) -> io::Result<(Stamp, SystemTime)> {
     ];
     let changed = SystemTime::UNIX_EPOCH
         + Duration::new(metadata.ctime().max(0) as u64, metadata.ctime_nsec().clamp(0, 999_999_999) as u32);
-    Ok((stamp(&[&numbers.map(i64::to_le_bytes).concat()]), changed))
+    (stamp(&[&numbers.map(i64::to_le_bytes).concat()]), changed)
 }
 
-/// The same if a later change is sure to show.
+/// The state of a file if a later change is sure to show. What cannot be read fails, and failures are not kept.
 fn settled(path: &Path) -> Option<Stamp> {
-    match stamp_of_state(path) {
-        Ok((stamp, changed)) => {
-            SystemTime::now().duration_since(changed).is_ok_and(|age| age > GRANULARITY).then_some(stamp)
-        }
-        // What cannot be read fails, and failures are not kept.
-        Err(_) => None,
-    }
-}
-
-fn stamp_of_target(path: &Path) -> Stamp {
-    let target = path.canonicalize().unwrap_or_default();
-    stamp(&[target.as_os_str().as_bytes()])
+    let (stamp, changed) = Now::default().state(path)?;
+    SystemTime::now().duration_since(changed).is_ok_and(|age| age > GRANULARITY).then_some(stamp)
 }
 
 fn stamp_of_variable(name: &[u8]) -> Stamp {
