@@ -44,7 +44,10 @@ fn source(path: &[u8]) -> Option<(Shown, &[u8])> {
 pub fn path(path: &[u8]) -> Cow<'_, str> {
     match source(path) {
         Some((shown, below)) => Cow::Owned(format!("{}{}", shown.name, below.to_str_lossy())),
-        None => path.to_str_lossy(),
+        None => match path.strip_prefix(crate::embedded::FOLDER) {
+            Some(below) if !below.starts_with(b"/std") => Cow::Owned(format!("<nix{}>", below.to_str_lossy())),
+            _ => path.to_str_lossy(),
+        },
     }
 }
 

@@ -124,16 +124,21 @@ pub fn count() -> u32 {
 }
 
 macro_rules! known {
-    ($($name:ident = $text:literal),* $(,)?) => {
+    ($($name:ident = $text:literal),*; $($late:ident = $late_text:literal),* $(,)?) => {
         /// Names that the evaluator itself asks for.
         #[derive(Clone, Copy)]
         #[allow(non_camel_case_types, missing_docs, dead_code)]
-        pub(crate) struct Known { $(pub $name: Symbol),* }
+        pub(crate) struct Known { $(pub $name: Symbol,)* $(pub $late: Symbol),* }
 
         /// The symbols of [`Known`], interned once.
         pub(crate) fn known() -> &'static Known {
             static KNOWN: OnceLock<Known> = OnceLock::new();
-            KNOWN.get_or_init(|| Known { $($name: Symbol::intern($text.as_bytes())),* })
+            KNOWN.get_or_init(|| {
+                $(let $name = Symbol::intern($text.as_bytes());)*
+                intern_registered();
+                $(let $late = Symbol::intern($late_text.as_bytes());)*
+                Known { $($name,)* $($late),* }
+            })
         }
     };
 }
@@ -190,8 +195,27 @@ known! {
     or_ = "or",
     find_file = "__findFile",
     nix_path = "__nixPath",
-    body = "body",
+    body = "body";
     success = "success",
     version = "version",
     outputs_all = "allOutputs",
+}
+
+/// The names that Nix makes next: its constants and builtins as it registers them, then those of `derivation`.
+const REGISTERED: &str = "builtins true false null currentTime currentSystem nixVersion storeDir langVersion traceVerbose nixPath \
+    scopedImport import typeOf isNull isFunction isInt isFloat isString isBool isPath genericClosure break abort throw \
+    addErrorContext ceil floor tryEval getEnv seq deepSeq trace warn derivationStrict placeholder toPath storePath pathExists \
+    baseNameOf dirOf readFile findFile hashFile readFileType readDir toXML toJSON fromJSON toFile filterSource attrNames \
+    attrValues getAttr unsafeGetAttrPos hasAttr isAttrs removeAttrs listToAttrs intersectAttrs catAttrs functionArgs mapAttrs \
+    zipAttrsWith isList elemAt head tail map filter elem concatLists length foldl' any all genList sort partition groupBy \
+    concatMap add sub mul div bitAnd bitOr bitXor lessThan toString substring stringLength hashString convertHash match split \
+    concatStringsSep replaceStrings parseDrvName compareVersions splitVersion unsafeDiscardStringContext hasContext \
+    unsafeDiscardOutputDependency addDrvOutputDependencies getContext appendContext fetchMercurial fetchTree fetchurl \
+    fetchTarball fetchGit fromTOML getFlake parseFlakeRef flakeRefToString derivation strict drvAttrs commonAttrs outputsList x \
+    outputToAttrListElement";
+
+fn intern_registered() {
+    for name in REGISTERED.split_whitespace() {
+        Symbol::intern(name.as_bytes());
+    }
 }

@@ -73,7 +73,8 @@ fn output(
         return evaluator.to_raw(value, "while generating the eval command output");
     }
     if arguments.xml {
-        return evaluator.to_xml(value, arguments.strict, true);
+        let mut out = Vec::new();
+        return evaluator.to_xml(value, arguments.strict, true, &mut out).map(|()| out);
     }
     let text = match arguments.strict || arguments.source.flake().is_some() {
         true => {

@@ -261,7 +261,7 @@ impl Run {
                 out.extend(evaluator.to_json(value, strict)?);
                 out.push(b'\n');
             }
-            Form::Xml => out.extend(evaluator.to_xml(value, strict, !self.options.no_location)?),
+            Form::Xml => evaluator.to_xml(value, strict, !self.options.no_location, out)?,
             Form::Raw => {
                 out.extend(evaluator.to_raw(value, "while generating the nix-instantiate output")?);
             }

@@ -136,7 +136,7 @@ fn append_context(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resu
     let attrs = evaluator.expect_attrs(args[1], pos, doing)?;
     let mut elements: Vec<ContextElement> =
         string.context.iter().flat_map(|context| context.iter()).cloned().collect();
-    for (name, slot) in attrs.flatten(&mut evaluator.heap).sorted() {
+    for (name, slot) in attrs.flatten(&mut evaluator.heap).iter() {
         let shown = name.text().to_string();
         let key = crate::print::attr_name(name);
         let pos = attrs.position(name).unwrap_or(pos);

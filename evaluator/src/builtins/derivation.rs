@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 use zeval_model::{
     Algorithm, ContentMethod, Derivation, Hash, InputOutputs, Output,
     derivation::{DownstreamPlaceholder, Instantiated},
@@ -55,6 +55,16 @@ pub(super) fn function(heap: &mut Heap, globals: &Globals) -> Value {
         _ => unreachable!("a text of our own that is a function of known names"),
     }
 }
+
+/// What of a derivation is in `outputChecks` if its attributes are structured.
+const OUTPUT_CHECKS: &[&[u8]] = &[
+    b"allowedReferences",
+    b"allowedRequisites",
+    b"disallowedReferences",
+    b"disallowedRequisites",
+    b"maxClosureSize",
+    b"maxSize",
+];
 
 /// The attributes of a derivation, as far as they are read.
 struct Attributes {
@@ -282,6 +292,14 @@ impl Attributes {
         super::json::write_json(evaluator, value, true, &mut self.context, &mut text, pos)?;
         if let Some(json) = &mut self.json {
             json.insert(name.text().to_vec(), text);
+        }
+        if OUTPUT_CHECKS.contains(&name.text().as_bytes()) {
+            evaluator.main_only()?;
+            let (derivation, name) = (&self.name, name.text());
+            evaluator.session.say(&format!(
+                "warning: In a derivation named '{derivation}', 'structuredAttrs' disables the effect of the derivation attribute \
+                 '{name}'; use 'outputChecks.<output>.{name}' instead"
+            ));
         }
         let is_special = [
             known().builder,

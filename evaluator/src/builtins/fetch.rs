@@ -96,7 +96,7 @@ fn request(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kind) 
     };
     let mut request = Request { is_set: true, ..Request::default() };
     let mut url = None;
-    for (name, slot) in attrs.flatten(&mut evaluator.heap).sorted() {
+    for (name, slot) in attrs.flatten(&mut evaluator.heap).iter() {
         let at = attrs.position(name).unwrap_or_default();
         match name.text().as_bytes() {
             b"url" => url = Some(text(evaluator, slot.get(), at, URL)?),

@@ -153,7 +153,7 @@ fn tree_attrs(evaluator: &mut Evaluator, value: Value, pos: PosId, kind: &Kind) 
     };
     let is_git_type = scheme == "git";
     attrs.insert("type".to_owned(), Attr::String(scheme));
-    for (name, slot) in set.flatten(&mut evaluator.heap).sorted() {
+    for (name, slot) in set.flatten(&mut evaluator.heap).iter() {
         let at = set.position(name).unwrap_or_default();
         let name = name.text().to_str_lossy().into_owned();
         if name == "type" {
@@ -290,7 +290,7 @@ fn fetch_mercurial(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Res
     let mut attrs = Attrs::from([("type".to_owned(), "hg".into()), ("name".to_owned(), "source".into())]);
     let mut url = String::new();
     if let View::Attrs(set) = value.view() {
-        for (name, slot) in set.flatten(&mut evaluator.heap).sorted() {
+        for (name, slot) in set.flatten(&mut evaluator.heap).iter() {
             let at = set.position(name).unwrap_or_default();
             let doing = |name: &str| {
                 format!("while evaluating the `{name}` attribute passed to builtins.fetchMercurial")

@@ -595,8 +595,11 @@ fn store_path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<V
     let mut context = None;
     let path = evaluator.coerce_to_path(args[0], &mut context, pos, doing)?;
     let text = String::from_utf8_lossy(&evaluator.session.observed(path, pos)?).into_owned();
-    let (store_path, _) = StorePath::split_absolute(&text)
-        .map_err(|_| EvalError::eval(pos, format!("path '{text}' is not in the Nix store")))?;
+    let (store_path, _) =
+        StorePath::split_absolute(&text).map_err(|error| match text.starts_with("/nix/store/") {
+            true => EvalError::eval(pos, error.to_string()),
+            false => EvalError::eval(pos, format!("path '{text}' is not in the Nix store")),
+        })?;
     if !evaluator.session.store.is_valid(&store_path) {
         return Err(world(pos, format!("path '{store_path}' does not exist in the store")));
     }

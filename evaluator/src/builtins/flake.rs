@@ -62,7 +62,7 @@ fn flake_ref_to_string(evaluator: &mut Evaluator, args: &[Value], pos: PosId) ->
     let doing = "while evaluating the argument passed to builtins.flakeRefToString";
     let set = evaluator.expect_attrs(args[0], PosId::NONE, doing)?;
     let mut attrs = Attrs::new();
-    for (name, slot) in set.flatten(&mut evaluator.heap).sorted() {
+    for (name, slot) in set.flatten(&mut evaluator.heap).iter() {
         let at = set.position(name).unwrap_or_default();
         let name = name.text().to_str_lossy().into_owned();
         let value = evaluator.force_slot_at(slot, at)?;

@@ -54,7 +54,20 @@ fn write_value(
     out: &mut Vec<u8>,
     pos: PosId,
 ) -> Result<()> {
-    evaluator.check_stack(pos)?;
+    evaluator.enter(pos)?;
+    write_forced(evaluator, value, form, context, out, pos)?;
+    evaluator.leave();
+    Ok(())
+}
+
+fn write_forced(
+    evaluator: &mut Evaluator,
+    value: Value,
+    form: Form,
+    context: &mut Option<&'static Context>,
+    out: &mut Vec<u8>,
+    pos: PosId,
+) -> Result<()> {
     let value = if form.strict { evaluator.force(value)? } else { value.peek() };
     match value.view() {
         View::Null => out.extend_from_slice(b"null"),

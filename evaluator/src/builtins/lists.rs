@@ -4,12 +4,15 @@ use super::Builtin;
 use crate::{
     eval::{
         Evaluator,
-        error::{EvalError, Result},
+        error::{ErrorKind, EvalError, Result},
     },
     position::PosId,
     symbol::known,
     value::Value,
 };
+
+/// A list longer than this fits no memory that Nix would find.
+const MAX_LENGTH: usize = 1 << 31;
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("map", 2, 2, map),
@@ -172,8 +175,8 @@ fn gen_list(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
     let Ok(length) = usize::try_from(length) else {
         return Err(EvalError::eval(pos, format!("cannot create list of size {length}")));
     };
-    if length > 1 << 40 {
-        return Err(EvalError::eval(pos, format!("cannot create list of size {length}")));
+    if length > MAX_LENGTH {
+        return Err(EvalError::new(ErrorKind::World, PosId::NONE, "out of memory"));
     }
     let context = "while evaluating the first argument passed to builtins.genList";
     let function = evaluator.expect_function(args[0], pos, context)?;

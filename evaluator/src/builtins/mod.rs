@@ -59,7 +59,7 @@ impl Builtin {
 
     /// Whether errors tell that this builtin was being called: those that only pass control on do not.
     pub(crate) fn is_traced(&self) -> bool {
-        !matches!(self.name, "addErrorContext")
+        !matches!(self.name, "addErrorContext" | "break")
     }
 }
 

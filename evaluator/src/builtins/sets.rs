@@ -106,8 +106,9 @@ fn map_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
     let flat = attrs.flatten(&mut evaluator.heap);
     let keys = flat.keys.plain(&mut evaluator.heap);
     let mapped = evaluator.heap.attrs_unset(keys);
+    let function = evaluator.not_yet_needed(args[0]);
     for ((name, slot), target) in flat.iter().zip(mapped.flat_slots()) {
-        target.set(evaluator.delay_apply_all(args[0], &[name.value(), slot.get().peek()]));
+        target.set(evaluator.delay_apply_all(function, &[name.value(), slot.get().peek()]));
     }
     Ok(evaluator.heap.attrs_value(mapped))
 }

@@ -25,12 +25,13 @@ fn to_xml(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value
 }
 
 impl Evaluator {
-    /// A value as XML, for output. With `strict`, thunks are evaluated; with `locations`, attributes and functions tell
-    /// where they stand.
-    pub fn to_xml(&mut self, value: Value, strict: bool, locations: bool) -> Result<Vec<u8>> {
+    /// Appends a value as XML, for output: if it fails, what there was before, with all elements closed. With `strict`,
+    /// thunks are evaluated; with `locations`, attributes and functions tell where they stand.
+    pub fn to_xml(&mut self, value: Value, strict: bool, locations: bool, out: &mut Vec<u8>) -> Result<()> {
         let mut document = Document::new(strict, locations);
-        document.value(self, value, PosId::NONE)?;
-        Ok(document.finish())
+        let result = document.value(self, value, PosId::NONE);
+        out.extend(document.finish());
+        result
     }
 }
 
@@ -73,7 +74,13 @@ impl Document {
     }
 
     fn value(&mut self, evaluator: &mut Evaluator, value: Value, pos: PosId) -> Result<()> {
-        evaluator.check_stack(pos)?;
+        evaluator.enter(pos)?;
+        self.element(evaluator, value, pos)?;
+        evaluator.leave();
+        Ok(())
+    }
+
+    fn element(&mut self, evaluator: &mut Evaluator, value: Value, pos: PosId) -> Result<()> {
         let value = if self.strict { evaluator.force(value)? } else { value.peek() };
         match value.view() {
             View::Null => self.xml.empty("null", &[]),

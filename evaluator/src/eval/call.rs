@@ -19,6 +19,8 @@ trait Arguments: Copy {
     fn delayed(self, index: usize, evaluator: &mut Evaluator) -> Value;
     /// The argument evaluated.
     fn evaluated(self, index: usize, evaluator: &mut Evaluator) -> Result<Value>;
+    /// The same for a builtin: a variable is needed by the builtin, and not where it is written.
+    fn needed(self, index: usize, evaluator: &mut Evaluator) -> Result<Value>;
 }
 
 #[derive(Clone, Copy)]
@@ -40,6 +42,17 @@ impl Arguments for Expressions {
     fn evaluated(self, index: usize, evaluator: &mut Evaluator) -> Result<Value> {
         evaluator.eval(&self.exprs[index], self.env)
     }
+    #[inline(always)]
+    fn needed(self, index: usize, evaluator: &mut Evaluator) -> Result<Value> {
+        match &self.exprs[index] {
+            Expr::Local(variable) => evaluator.force_slot(self.env.slot(variable.slot)),
+            Expr::Outer(variable) => evaluator.force_slot(self.env.ancestor(1).slot(variable.slot)),
+            Expr::Distant { depth, slot, .. } => {
+                evaluator.force_slot(self.env.ancestor((*depth).into()).slot(*slot))
+            }
+            expr => evaluator.eval(expr, self.env),
+        }
+    }
 }
 
 impl Arguments for &[Value] {
@@ -53,6 +66,10 @@ impl Arguments for &[Value] {
     }
     #[inline(always)]
     fn evaluated(self, index: usize, evaluator: &mut Evaluator) -> Result<Value> {
+        evaluator.force(self[index])
+    }
+    #[inline(always)]
+    fn needed(self, index: usize, evaluator: &mut Evaluator) -> Result<Value> {
         evaluator.force(self[index])
     }
 }
@@ -86,7 +103,7 @@ impl Evaluator {
         if closure.lambda.parameters.len() == 1 {
             self.enter(pos)?;
             let result = self.call_closure(closure, &[argument][..], 0, pos);
-            self.depth -= 1;
+            self.leave();
             return result;
         }
         let arguments = self.heap.slots(1, |_, _| argument);
@@ -111,6 +128,19 @@ impl Evaluator {
         }
         let code = self.session.application(arguments.len());
         self.heap.thunk(Thunk::code(code, env))
+    }
+
+    /// A function that Nix has not evaluated yet, since it is a literal. The first error below it that is met has no frame
+    /// for where the function stands; those after it have.
+    pub fn not_yet_needed(&mut self, function: Value) -> Value {
+        match function.peek().as_closure() {
+            Some(_) => {
+                let env = self.heap.env(None, 0);
+                let code = self.heap.object(Expr::Value(function));
+                self.heap.thunk(Thunk::code(code, env))
+            }
+            None => function,
+        }
     }
 
     fn apply_arguments<A: Arguments>(
@@ -167,17 +197,23 @@ impl Evaluator {
 
     /// Counts a call; the count goes down only where a call succeeds, and is set back where an error is caught.
     #[inline(always)]
-    pub(super) fn enter(&mut self, pos: PosId) -> Result<()> {
-        self.depth += 1;
-        if self.depth > self.max_depth {
+    pub(crate) fn enter(&mut self, pos: PosId) -> Result<()> {
+        if self.is_deep() {
             return Err(stack_overflow(pos));
         }
+        self.depth += 1;
         self.check_stack(pos)
+    }
+
+    /// Whether no call may begin now. As Nix counts, `max-call-depth` calls and one more may be under way.
+    #[inline(always)]
+    pub(super) fn is_deep(&self) -> bool {
+        self.depth > self.max_depth
     }
 
     /// Ends what [`Evaluator::enter`] began, if it succeeded.
     #[inline(always)]
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.depth -= 1;
     }
 
@@ -206,7 +242,7 @@ impl Evaluator {
         if builtin.strict & 1 << index == 0 {
             return arguments.delayed(at, self);
         }
-        match arguments.evaluated(at, self) {
+        match arguments.needed(at, self) {
             Ok(value) => value,
             Err(error) => self.fail_later(error),
         }
@@ -435,8 +471,7 @@ impl Evaluator {
     ) -> Failure {
         let flat = attrs.flatten(&mut self.heap);
         let is_formal = |name| pattern.formals.iter().any(|formal| formal.name == name);
-        // Nix names the first in the order of its symbols; sorted by name is as good and the same every time.
-        let unexpected = flat.sorted().into_iter().map(|(name, _)| name).find(|&name| !is_formal(name));
+        let unexpected = flat.iter().map(|(name, _)| name).find(|&name| !is_formal(name));
         let Some(unexpected) = unexpected else {
             return EvalError::eval(pos, "an argument that the function does not take");
         };

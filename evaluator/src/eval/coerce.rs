@@ -65,8 +65,10 @@ impl Evaluator {
             }
             View::Path(path) => self.path_text(path, pos),
             View::Attrs(attrs) => {
-                self.check_stack(pos)?;
-                self.coerce_attrs(value, attrs, coercion, context, pos, doing)
+                self.enter(pos)?;
+                let text = self.coerce_attrs(value, attrs, coercion, context, pos, doing)?;
+                self.leave();
+                Ok(text)
             }
             View::Bool(true) if coercion.more => Ok(b"1"),
             View::Bool(false) | View::Null if coercion.more => Ok(b""),
@@ -75,8 +77,10 @@ impl Evaluator {
                 Ok(self.heap.bytes(number::float_to_string(number).as_bytes()))
             }
             View::List(list) if coercion.more => {
-                self.check_stack(pos)?;
-                self.coerce_list(list, coercion, context, pos, doing)
+                self.enter(pos)?;
+                let text = self.coerce_list(list, coercion, context, pos, doing)?;
+                self.leave();
+                Ok(text)
             }
             _ => Err(self.not_a_string(value, pos, doing)),
         }

@@ -32,7 +32,13 @@ impl Evaluator {
                 _ => true,
             });
         }
-        self.check_stack(pos)?;
+        self.enter(pos)?;
+        let is_equal = self.equal_values(left, right, pos, context)?;
+        self.leave();
+        Ok(is_equal)
+    }
+
+    fn equal_values(&mut self, left: Value, right: Value, pos: PosId, context: &str) -> Result<bool> {
         match (left.view(), right.view()) {
             (View::Int(a), View::Int(b)) => Ok(a == b),
             (View::Int(a), View::Float(b)) => Ok(a as f64 == b),
@@ -103,9 +109,10 @@ impl Evaluator {
             (View::Path(a), View::Path(b)) => Ok(self.observed_pair(a, b, pos)?.is_lt()),
             (View::List(a), View::List(b)) => {
                 for (a, b) in a.iter().zip(b.iter()) {
-                    if !self.equal(a, b, pos, context)? {
-                        let context = "while comparing two list elements";
-                        return self.less_than(a, b, pos, context);
+                    // Nix has a frame for each level on the way out, of errors in elements as well.
+                    if !self.equal(a, b, pos, context).traced(pos, || context)? {
+                        let inner = "while comparing two list elements";
+                        return self.less_than(a, b, pos, inner).traced(pos, || context);
                     }
                 }
                 Ok(a.len() < b.len())

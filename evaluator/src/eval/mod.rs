@@ -427,7 +427,8 @@ impl Evaluator {
                 self.delay_variable(expr, env, env.ancestor((*depth).into()).slot(*slot))
             }
             Expr::Lambda(lambda) => self.heap.closure(lambda, env),
-            _ => match peek(expr, env) {
+            // Where no call may begin, the operators of numbers, which Nix calls, are left to fail when they are needed.
+            _ => match if self.is_deep() { None } else { peek(expr, env) } {
                 Some(value) => value,
                 None => self.heap.thunk(Thunk::code(expr, env)),
             },
@@ -590,6 +591,8 @@ fn unevaluated_call(value: Value) -> PosId {
     match value.peek().view() {
         crate::value::View::Thunk(thunk) => match thunk.state() {
             ThunkState::Apply(function, _) => function.lambda.parameters[0].pos,
+            // What [`Evaluator::delay_apply_all`] made: the function is in the first slot.
+            ThunkState::Code(Expr::Apply(_), env) => env.slot(0).get().own_position(),
             _ => PosId::NONE,
         },
         _ => PosId::NONE,
@@ -639,8 +642,8 @@ impl Evaluator {
     }
 
     fn force_deep_unseen(&mut self, value: Value, seen: &mut rustc_hash::FxHashSet<usize>) -> Result<Value> {
-        self.check_stack(PosId::NONE)?;
         let pos = unevaluated_call(value);
+        self.enter(pos)?;
         let value = self.force_at(value, pos)?;
         match value.view() {
             crate::value::View::Attrs(attrs) if seen.insert(value.address()) => {
@@ -663,6 +666,7 @@ impl Evaluator {
             }
             _ => {}
         }
+        self.leave();
         Ok(value)
     }
 }

@@ -78,7 +78,8 @@ impl Evaluator {
 
     pub(super) fn subtract(&mut self, op: &'static ir::Binary, env: &'static Env) -> Result<Value> {
         let left = self.operand(&op.left, env);
-        if let Ok(value) = left
+        if !self.is_deep()
+            && let Ok(value) = left
             && let Some(a) = value.as_small_int()
             && let Ok(right) = self.operand(&op.right, env)
             && let Some(b) = right.as_small_int()

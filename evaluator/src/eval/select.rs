@@ -72,7 +72,12 @@ impl Evaluator {
                     value = found;
                 }
                 Ok(None) => match &select.default {
-                    Some(default) => return self.eval(default, env),
+                    Some(default) => {
+                        return match self.eval(default, env) {
+                            Ok(value) => Ok(value),
+                            Err(error) => Err(self.in_path(error, owner, select.path, env)),
+                        };
+                    }
                     None => unreachable!("a missing attribute is an error without a default"),
                 },
                 Err(error) => return Err(self.in_path(error, owner, select.path, env)),
@@ -179,9 +184,8 @@ impl Evaluator {
         env: &'static Env,
     ) -> Result<&'static Attrs> {
         let overrides = env.slot(expr.slots[index as usize]).get();
-        let pos = expr.keys.positions()[index as usize];
         let context = "while evaluating the `__overrides` attribute";
-        let overrides = self.expect_attrs(overrides, pos, context)?;
+        let overrides = self.expect_attrs(overrides, PosId::NONE, context)?;
         let flat = overrides.flatten(&mut self.heap);
         for (name, slot) in flat.iter() {
             if let Some(place) = expr.keys.find(name) {

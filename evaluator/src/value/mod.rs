@@ -254,6 +254,10 @@ impl Value {
     pub(crate) fn own_position(self) -> crate::position::PosId {
         match self.peek().view() {
             View::Closure(closure) => closure.lambda.parameters[0].pos,
+            View::Partial(partial) => match partial.function.view() {
+                View::Closure(closure) => closure.lambda.parameters[partial.arguments.len()].pos,
+                _ => crate::position::PosId::NONE,
+            },
             _ => crate::position::PosId::NONE,
         }
     }

@@ -34,7 +34,7 @@ impl Lowerer<'_> {
             }
             if let Some(pattern) = &lambda.pattern {
                 base = self.claim(pattern.formals.len());
-                for (index, formal) in pattern.formals.iter().enumerate() {
+                for (index, formal) in self.by_symbol(pattern).into_iter().enumerate() {
                     self.bind(formal.name, base + index as u32);
                 }
             }
@@ -53,9 +53,16 @@ impl Lowerer<'_> {
         Ok((parameters, self.marked(body, What::Function(name), pos)))
     }
 
+    /// The formals in the order of their symbols: that in which Nix looks for arguments and binds defaults.
+    fn by_symbol<'t>(&self, pattern: &ast::Pattern<'t>) -> Vec<&'t ast::Formal<'t>> {
+        let mut formals: Vec<&ast::Formal<'_>> = pattern.formals.iter().collect();
+        formals.sort_by_key(|formal| self.symbol(formal.name));
+        formals
+    }
+
     pub(super) fn pattern(&mut self, pattern: &ast::Pattern<'_>, base: u32) -> Result<Pattern> {
         let mut formals = Vec::with_capacity(pattern.formals.len());
-        for formal in pattern.formals {
+        for formal in self.by_symbol(pattern) {
             let default = formal.default.map(|default| self.expr(default, Delayed)).transpose()?;
             formals.push(Formal { name: self.symbol(formal.name), pos: self.at(formal.pos), default });
         }

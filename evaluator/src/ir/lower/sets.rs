@@ -32,9 +32,9 @@ impl Lowerer<'_> {
         position: Position,
     ) -> Result<Expr> {
         let subject = self.expr(subject, position)?;
+        let default = default.map(|default| self.expr(default, position)).transpose()?;
         let path = self.attr_path(path, position)?;
         let pos = self.at(pos);
-        let default = default.map(|default| self.expr(default, position)).transpose()?;
         if let ([PathStep { name: StepName::Static(name), pos: name_pos }], None) = (path, default) {
             let select = Select { subject, name: *name, pos, name_pos: *name_pos };
             return Ok(Expr::Select(self.heap.object(select)));
@@ -112,6 +112,10 @@ impl Lowerer<'_> {
     ) -> Result<Expr> {
         let (order, keys) = self.keys(set);
         let mut values = vec![Expr::Value(Value::NULL); order.len()];
+        // An undefined variable in a source is found before any other.
+        for from in 0..set.inherit_from.len() {
+            source(self, from)?;
+        }
         for (place, &index) in order.iter().enumerate() {
             let attr = &set.attrs[index];
             let name = self.symbol(attr.name);
@@ -143,10 +147,12 @@ impl Lowerer<'_> {
     ) -> Result<(u32, &'static [Expr])> {
         let base = self.claim(order.len() + set.inherit_from.len());
         let mut values = vec![Expr::Value(Value::NULL); order.len()];
-        // `inherit x` means the `x` around the scope: resolved before the scope's names are bound.
+        // `inherit x` means the `x` around the scope: resolved before the scope's names are bound. If that fails, it is told
+        // in its turn: sources first, then attributes in the order of their symbols.
+        let mut outer: FxHashMap<usize, Result<Expr>> = FxHashMap::default();
         for (place, &index) in order.iter().enumerate() {
             if let AttrValue::Inherit(expr) = set.attrs[index].value {
-                values[place] = self.expr(expr, Delayed)?;
+                outer.insert(place, self.expr(expr, Delayed));
             }
         }
         self.new_level();
@@ -154,7 +160,11 @@ impl Lowerer<'_> {
             self.bind(set.attrs[index].name, base + place as u32);
         }
         let first_source = base + order.len() as u32;
-        for (place, &index) in order.iter().enumerate() {
+        let sources = set.inherit_from.iter().map(|from| self.expr(from, Delayed));
+        let sources: Vec<Expr> = sources.collect::<Result<_>>()?;
+        let mut by_symbol: Vec<(usize, usize)> = order.iter().copied().enumerate().collect();
+        by_symbol.sort_unstable_by_key(|&(_, index)| self.symbol(set.attrs[index].name));
+        for (place, index) in by_symbol {
             let attr = &set.attrs[index];
             let name = self.symbol(attr.name);
             match attr.value {
@@ -162,13 +172,15 @@ impl Lowerer<'_> {
                 AttrValue::InheritFrom { from } => {
                     values[place] = self.inherited(source_variable(first_source + from), name, attr.pos);
                 }
-                AttrValue::Inherit(_) => {}
+                AttrValue::Inherit(_) => {
+                    if let Some(inherited) = outer.remove(&place) {
+                        values[place] = inherited?;
+                    }
+                }
             }
         }
         // The sources come after the attributes, in the order of their slots.
-        for from in set.inherit_from {
-            values.push(self.expr(from, Delayed)?);
-        }
+        values.extend(sources);
         Ok((base, self.heap.slice(&values)))
     }
 
@@ -180,12 +192,28 @@ impl Lowerer<'_> {
             let dynamic = lowerer.dynamic_attrs(set.dynamic, position)?;
             lowerer.unbind_to(outer, set.attrs.iter().map(|attr| attr.name));
             let overrides = keys.find(crate::symbol::known().overrides).map(|index| index as u32);
+            let bindings = match overrides {
+                Some(_) => lowerer.looked_up_later(bindings),
+                None => bindings,
+            };
             let pos = lowerer.at(set.pos);
             let slots: Vec<u32> = (base..).take(order.len()).collect();
             let slots = lowerer.heap.slice(&slots);
             let body = lowerer.heap.object(RecAttrs { keys, slots, dynamic, overrides, pos });
             Ok((base, bindings, Expr::RecAttrs(body)))
         })
+    }
+
+    /// Bindings that find the others only when they are needed, since `__overrides` may have replaced them by then.
+    fn looked_up_later(&mut self, bindings: &[Expr]) -> &'static [Expr] {
+        let later: Vec<Expr> = bindings
+            .iter()
+            .map(|&body| match body {
+                Expr::Value(_) | Expr::Lambda(_) => body,
+                _ => Expr::Let(self.heap.object(Let { base: 0, bindings: &[], size: 0, body })),
+            })
+            .collect();
+        self.heap.slice(&later)
     }
 
     pub(super) fn let_in(

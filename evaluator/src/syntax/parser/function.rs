@@ -3,6 +3,7 @@
 use bstr::BString;
 
 use super::{Operand, Parse, Parser};
+use crate::symbol::Symbol;
 use crate::syntax::ast::{Expr, Formal, Lambda, NO_POS, Name, Pattern, Pos};
 use crate::syntax::bindings::Bindings;
 use crate::syntax::error::SyntaxErrorKind;
@@ -37,18 +38,14 @@ impl<'a> Parser<'a, '_> {
         let token = self.token;
         self.advance();
         match self.token.kind {
-            TokenKind::Colon => {
-                let argument = self.names.intern(self.slice(token));
-                self.lambda(token.start, Some(argument), None)
-            }
+            TokenKind::Colon => self.lambda(token.start, Some(token), None),
             TokenKind::At => {
-                let argument = self.names.intern(self.slice(token));
                 self.advance();
                 if !self.eat(TokenKind::LeftBrace) {
                     return Err(self.unexpected());
                 }
                 let pattern = self.pattern(None)?;
-                self.lambda(token.start, Some(argument), Some(pattern))
+                self.lambda(token.start, Some(token), Some(pattern))
             }
             _ => {
                 let first = self.variable(token);
@@ -71,7 +68,7 @@ impl<'a> Parser<'a, '_> {
                     if !self.is(TokenKind::Identifier) {
                         return Err(self.unexpected());
                     }
-                    argument = Some(self.name());
+                    argument = Some(self.token);
                     self.advance();
                 }
                 self.lambda(start, argument, Some(pattern))
@@ -129,8 +126,9 @@ impl<'a> Parser<'a, '_> {
                 // `{ }` and `{ a, }`
                 None => break,
             };
-            let name = self.names.intern(self.slice(token));
             let default = if self.eat(TokenKind::Question) { Some(self.function()?.expr) } else { None };
+            // Nix's parser makes the symbol when it has read the whole of it, and the order of symbols shows.
+            let name = self.names.intern(self.slice(token));
             self.formals.push(Formal { pos: token.start, name, default });
             if !self.eat(TokenKind::Comma) {
                 break;
@@ -142,15 +140,16 @@ impl<'a> Parser<'a, '_> {
         Ok(Pattern { formals, ellipsis })
     }
 
-    /// `: body`
+    /// `: body`. The argument's name becomes a symbol after those of the body, as in Nix.
     fn lambda(
         &mut self,
         pos: Pos,
-        argument: Option<Name>,
+        argument: Option<Token>,
         pattern: Option<Pattern<'a>>,
     ) -> Parse<Operand<'a>> {
         self.expect(TokenKind::Colon)?;
         let body = self.function()?.expr;
+        let argument = argument.map(|token| self.names.intern(self.slice(token)));
         if let Some(pattern) = &pattern {
             self.check_formals(pattern, pos, argument)?;
         }
@@ -164,16 +163,22 @@ impl<'a> Parser<'a, '_> {
             let name = BString::from(self.names.text(name).to_vec());
             self.error(pos, SyntaxErrorKind::DuplicateFormal { name })
         };
+        // Symbols that there are already come first.
+        let order =
+            |name: Name| (Symbol::find(self.names.text(name)).map_or(u32::MAX, |known| known.0), name);
         let formals = pattern.formals;
         let mut sorted: Vec<(Name, Pos)>;
         let twice = if formals.len() <= 8 {
             let is_repeated = |(at, formal): &(usize, &Formal<'_>)| {
                 formals[..*at].iter().any(|earlier| earlier.name == formal.name)
             };
-            formals.iter().enumerate().filter(is_repeated).map(|(_, formal)| (formal.name, formal.pos)).min()
+            let repeated = formals.iter().enumerate().filter(is_repeated);
+            repeated
+                .map(|(_, formal)| (formal.name, formal.pos))
+                .min_by_key(|(name, pos)| (order(*name), *pos))
         } else {
             sorted = formals.iter().map(|formal| (formal.name, formal.pos)).collect();
-            sorted.sort_unstable();
+            sorted.sort_unstable_by_key(|(name, pos)| (order(*name), *pos));
             sorted.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1])
         };
         if let Some((name, pos)) = twice {
