@@ -7,7 +7,10 @@ use crate::{
     position::{PosId, Source},
     print,
     session::Session,
-    syntax::ast::{Ast, Literal, LiteralKind},
+    syntax::{
+        CursedOr,
+        ast::{Ast, Literal, LiteralKind},
+    },
 };
 
 /// What to do about a kind of literal.
@@ -75,7 +78,13 @@ impl Session {
                 Lint::Fatal => return Err(refused(literal, pos)),
             }
         }
-        for or in &tree.warnings {
+        self.warn_of_cursed_or(&tree.warnings, source);
+        Ok(())
+    }
+
+    /// Warns of `or` used as a name where it will mean something else.
+    pub(crate) fn warn_of_cursed_or(&self, found: &[CursedOr], source: &Source) {
+        for or in found {
             let text = source.text[or.start as usize..or.end as usize].as_bstr();
             let at = print::position(source.at(or.start));
             self.say(&format!(
@@ -84,7 +93,6 @@ impl Session {
                  Give feedback at https://github.com/NixOS/nix/pull/11121"
             ));
         }
-        Ok(())
     }
 }
 

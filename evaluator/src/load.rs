@@ -297,8 +297,10 @@ impl Evaluator {
     }
 
     fn parse<'a>(&self, arena: &'a Bump, source: &'a Source) -> Result<syntax::ast::Ast<'a>> {
-        let tree = syntax::parse(&source.text, arena, &self.parse_options())
-            .map_err(|error| syntax_failure(source, error))?;
+        let tree = syntax::parse(&source.text, arena, &self.parse_options()).map_err(|error| {
+            self.session.warn_of_cursed_or(&error.warnings, source);
+            syntax_failure(source, error)
+        })?;
         if !tree.warnings.is_empty() {
             self.main_only()?;
         }

@@ -39,6 +39,7 @@ impl Evaluator {
                 self.main_only()?;
             }
             let Some(folder) = self.session.search_path_folder(entry) else { continue };
+            self.session.check_access(&folder, pos)?;
             let candidate = canonical_path(&[&folder, b"/".as_slice(), rest].concat());
             if self.session.physical(&candidate).symlink_metadata().is_ok() {
                 return Ok(candidate);

@@ -45,7 +45,9 @@ pub fn path(path: &[u8]) -> Cow<'_, str> {
     match source(path) {
         Some((shown, below)) => Cow::Owned(format!("{}{}", shown.name, below.to_str_lossy())),
         None => match path.strip_prefix(crate::embedded::FOLDER) {
-            Some(below) if !below.starts_with(b"/std") => Cow::Owned(format!("<nix{}>", below.to_str_lossy())),
+            Some(below) if !below.starts_with(b"/std") => {
+                Cow::Owned(format!("<nix{}>", below.to_str_lossy()))
+            }
             _ => path.to_str_lossy(),
         },
     }

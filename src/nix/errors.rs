@@ -149,6 +149,15 @@ fn suggestions(out: &mut String, names: &[String]) {
     let _ = writeln!(out, "Did you mean {list}?");
 }
 
+/// The lines of a text, which end with `\n`, `\r\n` or `\r`.
+fn lines(text: &[u8]) -> Vec<&[u8]> {
+    let mut lines = Vec::new();
+    for line in text.split(|&byte| byte == b'\n') {
+        lines.extend(line.strip_suffix(b"\r").unwrap_or(line).split(|&byte| byte == b'\r'));
+    }
+    lines
+}
+
 /// The place with the lines of code around it; tells whether there is one.
 fn place(out: &mut String, pos: PosId, indent: &str) -> bool {
     let Some(place) = pos.place() else { return false };
@@ -157,7 +166,7 @@ fn place(out: &mut String, pos: PosId, indent: &str) -> bool {
         out.push('\n');
         return true;
     }
-    let lines: Vec<&[u8]> = place.source.text.split(|&byte| byte == b'\n').collect();
+    let lines = lines(&place.source.text);
     let mut code = |number: usize| {
         let Some(line) = number.checked_sub(1).and_then(|index| lines.get(index)) else { return };
         let _ = write!(out, "\n {number:>5}| {}", String::from_utf8_lossy(line));

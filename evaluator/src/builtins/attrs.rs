@@ -6,7 +6,7 @@ use crate::{
         Evaluator,
         error::{ErrorKind, EvalError, Result},
     },
-    position::PosId,
+    position::{Origin, PosId},
     symbol::Symbol,
     value::{Attrs, Value},
 };
@@ -79,9 +79,12 @@ fn attr_position(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resul
     let context = "while evaluating the second argument passed to builtins.unsafeGetAttrPos";
     let attrs = evaluator.expect_attrs(args[1], pos, context)?;
     let position = Symbol::find(name).and_then(|name| attrs.position(name)).unwrap_or(PosId::NONE);
-    let is_file =
-        position.place().is_some_and(|place| matches!(place.source.origin, crate::position::Origin::File(_)));
-    Ok(if is_file { evaluator.position_value(position) } else { Value::NULL })
+    let is_known = position.place().is_some_and(|place| match place.source.origin {
+        Origin::File(_) => true,
+        Origin::Internal(name) => name == super::DERIVATION_FILE,
+        _ => false,
+    });
+    Ok(if is_known { evaluator.position_value(position) } else { Value::NULL })
 }
 
 fn cat_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {

@@ -432,7 +432,8 @@ fn path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
                 let doing = "while evaluating the `sha256` attribute passed to builtins.path";
                 let hash = evaluator.expect_plain_string(value, pos, doing)?;
                 let hash = Hash::parse(&String::from_utf8_lossy(hash), Some(Algorithm::Sha256));
-                wanted.expected = Some(hash.map_err(|error| EvalError::eval(pos, error.to_string()))?);
+                wanted.expected =
+                    Some(hash.map_err(|error| EvalError::eval(PosId::NONE, error.to_string()))?);
             }
             _ => {
                 let message = format!("unsupported argument '{}' to 'builtins.path'", name.text());

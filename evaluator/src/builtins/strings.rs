@@ -287,6 +287,13 @@ fn convert_hash(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result
         super::attrs::required(evaluator, attrs, format, pos, "while locating the attribute 'toHashFormat'")?;
     let format =
         evaluator.expect_plain_string(format, pos, "while evaluating the attribute 'toHashFormat'")?;
+    if ![&b"base16"[..], b"nix32", b"base32", b"base64", b"sri"].contains(&format) {
+        let message = format!(
+            "unknown hash format '{}', expect 'base16', 'base32', 'base64', or 'sri'",
+            String::from_utf8_lossy(format)
+        );
+        return Err(EvalError::new(ErrorKind::Usage, pos, message));
+    }
     let hash = Hash::parse(&String::from_utf8_lossy(hash), given)
         .map_err(|error| EvalError::eval(pos, error.to_string()))?;
     let converted = match format {
@@ -298,14 +305,7 @@ fn convert_hash(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result
             hash.to_nix32()
         }
         b"base64" => hash.to_base64(),
-        b"sri" => hash.to_sri(),
-        other => {
-            let message = format!(
-                "unknown hash format '{}', expect 'base16', 'base32', 'base64', or 'sri'",
-                String::from_utf8_lossy(other)
-            );
-            return Err(EvalError::new(ErrorKind::Usage, pos, message));
-        }
+        _ => hash.to_sri(),
     };
     Ok(evaluator.heap.string(converted.as_bytes()))
 }

@@ -537,7 +537,9 @@ impl Evaluator {
             }
             crate::position::Origin::String => self.heap.string("«string»".as_bytes()),
             crate::position::Origin::Stdin => self.heap.string("«stdin»".as_bytes()),
-            crate::position::Origin::Internal(name) => self.heap.string(name.as_bytes()),
+            crate::position::Origin::Internal(name) => {
+                self.heap.string(name.strip_prefix("«nix-internal»").unwrap_or(name).as_bytes())
+            }
         };
         let line = self.heap.int(place.line as i64);
         let column = self.heap.int(place.column as i64);

@@ -17,6 +17,7 @@ pub fn syntax_error(source: &[u8], token: Token, is_definitions: bool) -> Syntax
     let (token, expected) = refusal(source, is_definitions).unwrap_or((token, Vec::new()));
     let expected = if expected.len() > MOST_EXPECTED { Vec::new() } else { expected };
     SyntaxError {
+        warnings: Vec::new(),
         pos: if token.kind == TokenKind::End { token.end } else { token.start },
         kind: SyntaxErrorKind::Unexpected {
             token: token.kind.name(),

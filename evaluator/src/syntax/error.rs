@@ -14,6 +14,8 @@ pub struct SyntaxError {
     pub pos: Pos,
     /// What is wrong.
     pub kind: SyntaxErrorKind,
+    /// What Nix warns of before it gets there.
+    pub warnings: Vec<super::CursedOr>,
 }
 
 /// What is wrong with the text.

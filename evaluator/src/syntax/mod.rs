@@ -67,5 +67,5 @@ fn check_length(source: &[u8]) -> Result<(), SyntaxError> {
     if source.len() < Pos::MAX as usize {
         return Ok(());
     }
-    Err(SyntaxError { pos: 0, kind: SyntaxErrorKind::TooLong })
+    Err(SyntaxError { pos: 0, kind: SyntaxErrorKind::TooLong, warnings: Vec::new() })
 }

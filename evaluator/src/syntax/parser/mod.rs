@@ -91,8 +91,15 @@ impl<'a, 'o> Parser<'a, 'o> {
     /// Parses the whole text as one expression.
     pub(super) fn file(mut self) -> Parse<Ast<'a>> {
         self.advance();
-        let root = self.function()?.expr;
+        let root = self.function().map_err(|error| self.with_warnings(error))?.expr;
         self.finish(root)
+    }
+
+    /// An error and what was to be warned of before.
+    #[cold]
+    fn with_warnings(&mut self, mut error: Box<SyntaxError>) -> Box<SyntaxError> {
+        error.warnings = std::mem::take(&mut self.warnings);
+        error
     }
 
     /// Parses the whole text as definitions (`a = 1; inherit b;`), as a repl takes them: the last needs no semicolon.
@@ -109,7 +116,8 @@ impl<'a, 'o> Parser<'a, 'o> {
 
     fn finish(mut self, root: &'a Expr<'a>) -> Parse<Ast<'a>> {
         if self.token.kind != TokenKind::End {
-            return Err(self.unexpected());
+            let error = self.unexpected();
+            return Err(self.with_warnings(error));
         }
         Ok(Ast { root, names: self.names.into_texts(), warnings: self.warnings, literals: self.literals })
     }
@@ -167,7 +175,7 @@ impl<'a, 'o> Parser<'a, 'o> {
 
     #[cold]
     fn error(&self, pos: Pos, kind: SyntaxErrorKind) -> Box<SyntaxError> {
-        Box::new(SyntaxError { pos, kind })
+        Box::new(SyntaxError { pos, kind, warnings: Vec::new() })
     }
 
     /// The error for a token that cannot stand where it does. What is wrong with the token itself goes first.
