@@ -17,10 +17,8 @@ trait Arguments: Copy {
     fn len(self) -> usize;
     /// The argument, evaluated or not.
     fn delayed(self, index: usize, evaluator: &mut Evaluator) -> Value;
-    /// The argument evaluated.
-    fn evaluated(self, index: usize, evaluator: &mut Evaluator) -> Result<Value>;
-    /// The same for a builtin: a variable is needed by the builtin, and not where it is written.
-    fn needed(self, index: usize, evaluator: &mut Evaluator) -> Result<Value>;
+    /// The argument evaluated. A variable is needed at `pos`, by what is called, and not where it is written.
+    fn needed(self, index: usize, evaluator: &mut Evaluator, pos: PosId) -> Result<Value>;
 }
 
 #[derive(Clone, Copy)]
@@ -39,16 +37,12 @@ impl Arguments for Expressions {
         evaluator.delay(&self.exprs[index], self.env)
     }
     #[inline(always)]
-    fn evaluated(self, index: usize, evaluator: &mut Evaluator) -> Result<Value> {
-        evaluator.eval(&self.exprs[index], self.env)
-    }
-    #[inline(always)]
-    fn needed(self, index: usize, evaluator: &mut Evaluator) -> Result<Value> {
+    fn needed(self, index: usize, evaluator: &mut Evaluator, pos: PosId) -> Result<Value> {
         match &self.exprs[index] {
-            Expr::Local(variable) => evaluator.force_slot(self.env.slot(variable.slot)),
-            Expr::Outer(variable) => evaluator.force_slot(self.env.ancestor(1).slot(variable.slot)),
+            Expr::Local(variable) => evaluator.force_slot_at(self.env.slot(variable.slot), pos),
+            Expr::Outer(variable) => evaluator.force_slot_at(self.env.ancestor(1).slot(variable.slot), pos),
             Expr::Distant { depth, slot, .. } => {
-                evaluator.force_slot(self.env.ancestor((*depth).into()).slot(*slot))
+                evaluator.force_slot_at(self.env.ancestor((*depth).into()).slot(*slot), pos)
             }
             expr => evaluator.eval(expr, self.env),
         }
@@ -65,12 +59,8 @@ impl Arguments for &[Value] {
         self[index]
     }
     #[inline(always)]
-    fn evaluated(self, index: usize, evaluator: &mut Evaluator) -> Result<Value> {
-        evaluator.force(self[index])
-    }
-    #[inline(always)]
-    fn needed(self, index: usize, evaluator: &mut Evaluator) -> Result<Value> {
-        evaluator.force(self[index])
+    fn needed(self, index: usize, evaluator: &mut Evaluator, pos: PosId) -> Result<Value> {
+        evaluator.force_at(self[index], pos)
     }
 }
 
@@ -242,7 +232,7 @@ impl Evaluator {
         if builtin.strict & 1 << index == 0 {
             return arguments.delayed(at, self);
         }
-        match arguments.needed(at, self) {
+        match arguments.needed(at, self, PosId::NONE) {
             Ok(value) => value,
             Err(error) => self.fail_later(error),
         }
@@ -362,7 +352,7 @@ impl Evaluator {
             env.slot(0).set(value);
             return Ok(env);
         };
-        let value = match arguments.evaluated(first, self) {
+        let value = match arguments.needed(first, self, parameter.pos) {
             Ok(value) => value,
             Err(error) => return Err(from_call_site(error, pos)),
         };
@@ -397,7 +387,7 @@ impl Evaluator {
         for (index, parameter) in parameters.iter().enumerate() {
             let value = match &parameter.pattern {
                 None => arguments.delayed(first + index, self),
-                Some(pattern) => match arguments.evaluated(first + index, self) {
+                Some(pattern) => match arguments.needed(first + index, self, parameter.pos) {
                     Ok(value) => self.match_pattern(lambda, parameter, pattern, value, env, pos)?,
                     Err(error) => return Err(from_call_site(error, pos)),
                 },
