@@ -97,8 +97,8 @@ pub enum BuildError {
     #[error("the output '{output}' cannot go to the store: {cause}")]
     Unfit { output: String, cause: Unfit },
     #[error(
-        "hash mismatch in the fixed-output derivation:\n  specified: {expected}\n  got:       {actual}{}",
-        addresses_suffix(addresses)
+        "hash mismatch in the fixed-output derivation:\n  specified: {expected}\n  got:       {actual}{}\nIf what it makes now is right, write\n  {} = \"{actual}\";",
+        addresses_suffix(addresses), if addresses.is_empty() { "outputHash" } else { "hash" }
     )]
     HashMismatch { expected: String, actual: String, addresses: Vec<String> },
     #[error(

@@ -96,6 +96,7 @@ fn a_wrong_hash_shows_both() {
     let sri = |text: &str| zeval_model::Hash::of(Algorithm::Sha256, text.as_bytes()).to_sri();
     let text = error.to_string();
     assert!(text.contains(&sri("expected")) && text.contains(&sri("actual")), "{text}");
+    assert!(text.ends_with(&format!("outputHash = \"{}\";", sri("actual"))), "{text}");
 }
 
 fn a_pipe_in_the_output() {
