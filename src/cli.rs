@@ -93,7 +93,7 @@ pub enum Command {
     Repl(Repl),
     /// Run a program of a flake
     Run(Run),
-    /// Run a shell that has programs of flakes
+    /// Run a shell that has programs of flakes or expressions
     Shell(Shell),
     /// Run a shell that has the environment in which a derivation is built
     Develop(Develop),

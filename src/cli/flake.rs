@@ -72,12 +72,15 @@ pub struct Run {
 /// `zeval shell`
 #[derive(Args)]
 pub struct Shell {
-    /// The flakes and what in them
-    #[arg(value_name = "REF", default_value = ".")]
+    /// The flakes and what in them, or files with expressions
+    #[arg(value_name = "FILE|REF", default_value = ".")]
     pub installables: Vec<String>,
     /// Run this command instead of a shell
     #[arg(long, short, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+    /// The command, too
+    #[arg(last = true, conflicts_with = "command", value_name = "COMMAND")]
+    pub last: Vec<String>,
     #[command(flatten)]
     pub flags: FlakeFlags,
     #[command(flatten)]

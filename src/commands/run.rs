@@ -1,4 +1,6 @@
-//! `zeval run` and `zeval shell`: programs of flakes, run with the store where they look for it.
+//! `zeval run` and `zeval shell`: programs of flakes and expressions, run with the store where they look for it.
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use zeval_builder::{
     sandbox::View,
@@ -21,7 +23,7 @@ use super::{
     targets::{Found, collect_outputs},
 };
 use crate::{
-    cli::{BuildFlags, FlakeFlags, Language, Run, Shell},
+    cli::{BuildFlags, FlakeFlags, Language, Run, Shell, Source},
     diagnostic::Failed,
     flakes::{
         Flakes,
@@ -65,28 +67,51 @@ pub fn run(context: &Context, arguments: &Run) -> Result<()> {
 
 /// `zeval shell`
 pub fn shell(context: &Context, arguments: &Shell) -> Result<()> {
-    let (flags, language) = (&arguments.flags, &arguments.language);
-    let needs = with_found(context, language, flags, &arguments.options, |evaluator, flakes| {
-        let search = Search::packages(&flakes.system);
-        let mut needs = Vec::new();
-        for installable in &arguments.installables {
-            let found = find(evaluator, flakes, installable, &search)?;
-            let targets = collect_outputs(evaluator, &found)?;
-            needs.extend(targets.into_iter().map(|target| target.wanted));
-        }
-        Ok(needs)
-    })?;
     let store = context.store()?;
+    let needs = wanted_by_shell(context, arguments, &store)?;
     let built = build(context, &store, &arguments.options, &arguments.language, &needs)?;
     let folders: Vec<String> = built.iter().map(|path| format!("{path}/bin")).collect();
     let before = std::env::var("PATH").unwrap_or_default();
     let path = [folders.join(":"), before].join(":");
     let variables = vec![("PATH".to_owned(), path)];
-    let command = match arguments.command.split_first() {
+    let command = if arguments.last.is_empty() { &arguments.command } else { &arguments.last };
+    let command = match command.split_first() {
         Some((program, rest)) => (program.clone(), rest.to_vec()),
         None => (std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned()), Vec::new()),
     };
     enter(&store, command.0, command.1, variables)
+}
+
+/// The outputs of the files and flakes that are named, in their order.
+fn wanted_by_shell(context: &Context, arguments: &Shell, store: &Arc<Store>) -> Result<Vec<DrvOutput>> {
+    let is_file = |installable: &&String| std::path::Path::new(installable).is_file();
+    let (files, flakes): (Vec<&String>, Vec<&String>) = arguments.installables.iter().partition(is_file);
+    let (flags, language) = (&arguments.flags, &arguments.language);
+    let mut wanted = BTreeMap::new();
+    for file in files {
+        let source = Source {
+            file: Some(file.into()),
+            language: language.clone(),
+            flake: flags.clone(),
+            ..Source::default()
+        };
+        let options = build_options(&arguments.options, &language.option)?;
+        wanted.insert(file, context.targets(&source, store, &options)?);
+    }
+    if !flakes.is_empty() {
+        let found = with_found(context, language, flags, &arguments.options, |evaluator, all| {
+            let search = Search::packages(&all.system);
+            let mut targets = Vec::new();
+            for flake in &flakes {
+                let found = find(evaluator, all, flake, &search)?;
+                targets.push(collect_outputs(evaluator, &found)?);
+            }
+            Ok(targets)
+        })?;
+        wanted.extend(flakes.into_iter().zip(found));
+    }
+    let targets = arguments.installables.iter().filter_map(|installable| wanted.remove(installable));
+    Ok(targets.flatten().map(|target| target.wanted).collect())
 }
 
 pub(super) fn with_found<T: Send>(
