@@ -143,4 +143,5 @@ fn check(dir: &Path, boot: &str, promised: &BTreeSet<StorePath>, moment: usize) 
 fn remove(dir: tempfile::TempDir) {
     let path = dir.keep();
     zeval_builder::store::remove_tree(&path).unwrap();
+    zeval_builder::store::remove_tree(&work::beside(&path)).unwrap();
 }

@@ -15,14 +15,20 @@ pub const ENTRY: &str = "__work";
 
 /// Works in the store at `dir`, under a name of the kernel's boot, once it has read something.
 pub fn command(dir: &Path, boot: &str) -> Command {
+    fs::create_dir_all(beside(dir)).unwrap();
     let mut command = Command::new("/proc/self/exe");
     command.arg(ENTRY).arg(dir).arg(boot).stdin(Stdio::piped());
     command
 }
 
-/// Where it writes down what it was told: beside the store, since that is no part of it.
+/// A folder for what is no part of the store. Whoever removes the store removes it.
+pub fn beside(dir: &Path) -> PathBuf {
+    dir.with_extension("beside")
+}
+
+/// Where it writes down what it was told.
 fn notes(dir: &Path) -> PathBuf {
-    dir.with_extension("notes")
+    beside(dir).join("work.notes")
 }
 
 struct Notes(PathBuf);
@@ -69,7 +75,7 @@ pub fn run(arguments: &[String]) -> ! {
         };
         let base = text("base", &BTreeSet::new());
         let top = text("top", &BTreeSet::from([base.clone()]));
-        let tree = store.add_path("tree", &tree(round), ContentMethod::Nar, Algorithm::Sha256).unwrap();
+        let tree = store.add_path("tree", &tree(dir, round), ContentMethod::Nar, Algorithm::Sha256).unwrap();
         notes.write("added", &tree);
         store.register_root(&top).unwrap();
         linked.insert(top.clone());
@@ -95,8 +101,8 @@ pub fn run(arguments: &[String]) -> ! {
 }
 
 /// A folder of this program's own to add.
-fn tree(round: usize) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("zeval-faults-{}-{round}", std::process::id()));
+fn tree(dir: &Path, round: usize) -> PathBuf {
+    let folder = beside(dir).join(format!("tree-{round}"));
     fs::create_dir_all(folder.join("below")).unwrap();
     fs::write(folder.join("file"), vec![b'x'; 20_000]).unwrap();
     fs::write(folder.join("below/file"), vec![b'x'; 20_000]).unwrap();
