@@ -76,6 +76,7 @@ pub fn object(error: &EvalError) -> serde_json::Value {
         "message": error.message,
         "at": place(error.pos),
         "suggestions": error.suggestions,
+        "advice": error.advice,
         "frames": error.traces.iter().map(frame).collect::<Vec<_>>(),
         "status": error.status,
     })
@@ -231,12 +232,13 @@ fn code(kind: ErrorKind) -> &'static str {
 /// How many frames are told without `--show-trace`.
 const FRAMES: usize = 4;
 
-/// What may help: names that were perhaps meant, and the way to the error, from the innermost frame on.
+/// What may help: names that were perhaps meant, what can be done, and the way to the error, from the innermost frame on.
 fn help(error: &EvalError, show_trace: bool, own: &OwnCode, skipped: Option<PosId>) -> Option<String> {
     let mut lines = Vec::new();
     if !error.suggestions.is_empty() {
         lines.push(format!("did you mean {}?", error.suggestions.join(" or ")));
     }
+    lines.extend(error.advice.iter().cloned());
     let mut folded = Folded::default();
     let mut told = HashSet::new();
     for trace in &error.traces {

@@ -17,6 +17,8 @@ pub struct InputFailure {
     pub message: String,
     /// What was being done, innermost first.
     pub traces: Vec<String>,
+    /// What the user can do.
+    pub advice: Vec<String>,
     /// The exit status that it asks for.
     pub status: i32,
 }
@@ -26,6 +28,7 @@ impl InputFailure {
     pub fn at(self, pos: PosId) -> Failure {
         let mut error = EvalError::new(ErrorKind::World, pos, self.message);
         error.status = self.status;
+        error.advice = self.advice;
         self.traces.into_iter().fold(error, |error, text| error.trace(PosId::NONE, text))
     }
 }
@@ -167,7 +170,7 @@ pub struct NoInputs;
 
 fn nothing<T>() -> Result<T, InputFailure> {
     let message = "this evaluation cannot fetch anything".to_owned();
-    Err(InputFailure { message, traces: Vec::new(), status: 1 })
+    Err(InputFailure { message, status: 1, ..InputFailure::default() })
 }
 
 impl Inputs for NoInputs {

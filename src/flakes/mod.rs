@@ -8,7 +8,7 @@ use zeval_builder::build::BuildOptions;
 use zeval_evaluator::{Evaluator, Failure, Session, Settings, Value, position::PosId, with_large_stack};
 use zeval_inputs::{
     Attr, Attrs, Fetcher, FlakeRef, Input, InputError,
-    lock::{LockOptions, Locked, parse_path},
+    lock::{LockOptions, Locked, parse_path, source_folder},
     reference::{Reading, path::FLAKE_FILES},
     registry::Entry,
 };
@@ -231,10 +231,23 @@ impl Flakes {
         options: &LockOptions,
     ) -> Result<Locked> {
         let locked = inputs::lock(&self.inputs, evaluator, reference, options)?;
+        self.keep_inputs(&locked)?;
         for (name, value) in &locked.flake.description.settings {
             self.ask(name, value);
         }
         Ok(locked)
+    }
+
+    /// Lets the store keep what the lock file of a flake on this machine pins.
+    fn keep_inputs(&self, locked: &Locked) -> Result<()> {
+        let FlakeRef { input, folder } = &locked.flake.resolved;
+        let Some(source) = source_folder(input).map_err(failed)? else { return Ok(()) };
+        let file = source.join(folder).join("flake.lock");
+        if !file.is_file() {
+            return Ok(());
+        }
+        let registered = self.fetcher()?.store.register_lock(&file);
+        registered.map_err(|error| failed(InputError::new(error.to_string())))
     }
 
     /// What becomes of a setting that a flake would like to have: none is taken that was not asked for.

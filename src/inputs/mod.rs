@@ -113,7 +113,12 @@ impl EvaluationInputs {
 
 /// An error of inputs as the evaluator has it.
 pub fn failure(error: InputError) -> InputFailure {
-    InputFailure { message: error.message, traces: error.traces, status: error.status }
+    InputFailure {
+        message: error.message,
+        traces: error.traces,
+        advice: error.advice,
+        status: error.status,
+    }
 }
 
 /// What the evaluator is told of a source.

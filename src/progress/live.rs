@@ -1,7 +1,7 @@
 //! What runs at the moment, redrawn in place, with what is done and left below.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -30,6 +30,8 @@ struct State {
     /// What those that are planned and not over took earlier, together.
     left: Duration,
     running: HashMap<ActivityId, Activity>,
+    /// Those of them that are fetches of no derivation.
+    sources: HashSet<ActivityId>,
     /// The last line, while there is something to do.
     summary: Option<ProgressBar>,
     planned: usize,
@@ -140,6 +142,12 @@ impl State {
     }
 }
 
+/// The end of an address, which tells most.
+fn short_name(url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or(url).trim_end_matches('/');
+    path.rsplit('/').next().unwrap_or(path).to_owned()
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
@@ -183,6 +191,10 @@ impl Observer for Live {
                 return;
             }
             Event::FetchStarted { id, url, total } => {
+                if !state.running.contains_key(&id) {
+                    self.start(&mut state, id, short_name(&url), ActivityKind::Fetch);
+                    state.sources.insert(id);
+                }
                 if let Some(activity) = state.running.get(&id) {
                     match total {
                         Some(total) => {
@@ -205,11 +217,17 @@ impl Observer for Live {
                 }
                 return;
             }
-            Event::FetchFinished { url, error: Some(error), .. } => {
-                let _ = self.screen.println(format!("  {url} failed: {error}"));
-                return;
+            Event::FetchFinished { id, url, error } => {
+                if let Some(error) = error {
+                    let _ = self.screen.println(format!("  {url} failed: {error}"));
+                }
+                if !state.sources.remove(&id) {
+                    return;
+                }
+                if let Some(activity) = state.running.remove(&id) {
+                    activity.bar.finish_and_clear();
+                }
             }
-            Event::FetchFinished { .. } => return,
             Event::Warning { text } => {
                 let _ = self.screen.println(format!("warning: {text}"));
                 return;

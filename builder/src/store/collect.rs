@@ -14,6 +14,7 @@ use std::time::Duration;
 use zeval_model::{Derivation, StorePath};
 
 use super::database::Graph;
+use super::locks::is_lock_file;
 use super::pins::ClosedGate;
 use super::roots::Root;
 use super::{IoContext, Store, StoreError, now, processes, remove_tree};
@@ -354,10 +355,19 @@ impl Store {
         Ok(())
     }
 
-    /// Every root with what it keeps: links by their place, and processes by their number.
+    /// Every root with what it keeps: links by their place, lock files by theirs, and processes by their number.
     pub fn all_roots(&self) -> Result<BTreeMap<String, StorePath>, StoreError> {
-        let mut all: BTreeMap<String, StorePath> =
-            self.roots()?.into_iter().map(|root| (root.link.display().to_string(), root.path)).collect();
+        let mut all = BTreeMap::new();
+        for Root { link, path } in self.roots()? {
+            match is_lock_file(&link) {
+                false => drop(all.insert(link.display().to_string(), path)),
+                // It pins many, and not all of them need have been fetched.
+                true if self.is_valid(&path)? => {
+                    all.insert(format!("{}: {}", link.display(), path.base_name()), path);
+                }
+                true => (),
+            }
+        }
         for (path, process) in processes::used(self.layout.store()) {
             if self.is_valid(&path)? {
                 all.insert(format!("process {process}: {}", path.base_name()), path);

@@ -14,6 +14,7 @@ mod export;
 mod info;
 mod layout;
 mod lock;
+mod locks;
 mod logs;
 mod optimise;
 mod pins;

@@ -1,7 +1,7 @@
 //! Links that keep what they name: the results of builds.
 //!
 //! A result link lies where the user wants it; the store's `roots` folder holds a link to that link, so that it counts as
-//! long as it exists and stops counting when the user deletes it.
+//! long as it exists and stops counting when the user deletes it. Lock files are kept in the same way (`locks.rs`).
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use zeval_model::{Algorithm, Hash, StorePath};
 
+use super::locks::locked_roots;
 use super::{IoContext, Store, StoreError};
 
 impl Store {
@@ -18,10 +19,14 @@ impl Store {
         let link = std::path::absolute(link).doing("find", link)?;
         self.pin([path])?;
         // The root is there before the link, so that no moment is without it.
-        let hash = Hash::of(Algorithm::Sha256, link.as_os_str().as_bytes()).to_nix32();
-        let root = self.layout.roots().join(&hash[..32]);
-        replace_link(&link, &root)?;
+        replace_link(&link, &self.root_of_link(&link))?;
         replace_link(&self.physical(path), &link)
+    }
+
+    /// The link in the store's folder that leads to a link of the user's, or to another file that keeps something.
+    pub(super) fn root_of_link(&self, link: &Path) -> PathBuf {
+        let hash = Hash::of(Algorithm::Sha256, link.as_os_str().as_bytes()).to_nix32();
+        self.layout.roots().join(&hash[..32])
     }
 
     /// Registers `path` itself as a root, under a name of its own, until [`Store::remove_root`].
@@ -61,7 +66,7 @@ impl Store {
             let entry = entry.doing("read", folder)?;
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => self.roots_in(&entry.path(), roots)?,
-                Ok(kind) if kind.is_symlink() => roots.extend(self.root_at(&entry.path())),
+                Ok(kind) if kind.is_symlink() => roots.extend(self.roots_at(&entry.path())),
                 // Nothing else is a root.
                 _ => (),
             }
@@ -69,22 +74,24 @@ impl Store {
         Ok(())
     }
 
-    /// What the link `at` keeps: the store path it names, or that another link names that it leads to.
-    fn root_at(&self, at: &Path) -> Option<Root> {
+    /// What the link `at` keeps: the store path it names, or that another link names that it leads to; or what the lock
+    /// file pins that it leads to.
+    fn roots_at(&self, at: &Path) -> Vec<Root> {
         let mut link = at.to_owned();
         for _ in 0..MAX_LINKS {
-            let target = fs::read_link(&link).ok()?;
+            let Ok(target) = fs::read_link(&link) else { return locked_roots(&link) };
             let target = link.parent().unwrap_or(Path::new("/")).join(target);
             let below = [self.layout.store(), Path::new(zeval_model::STORE_DIR)]
                 .into_iter()
                 .find_map(|store| target.strip_prefix(store).ok());
             if let Some(below) = below {
-                let name = below.components().next()?.as_os_str().to_str()?;
-                return Some(Root { link, path: StorePath::from_base_name(name).ok()? });
+                let name = below.components().next().and_then(|name| name.as_os_str().to_str());
+                let path = name.and_then(|name| StorePath::from_base_name(name).ok());
+                return path.map(|path| Root { link, path }).into_iter().collect();
             }
             link = target;
         }
-        None
+        Vec::new()
     }
 }
 
@@ -99,7 +106,7 @@ pub struct Root {
 }
 
 /// Makes the link `at`, in one step even if one is there. Anything else that is there is left alone, and an error.
-fn replace_link(target: &Path, at: &Path) -> Result<(), StoreError> {
+pub(super) fn replace_link(target: &Path, at: &Path) -> Result<(), StoreError> {
     match fs::symlink_metadata(at) {
         Ok(metadata) if !metadata.is_symlink() => {
             let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);

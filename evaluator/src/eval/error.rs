@@ -54,6 +54,8 @@ pub struct EvalError {
     pub pos: PosId,
     /// Names that may have been meant.
     pub suggestions: Vec<String>,
+    /// What the user can do, in zeval's words: no part of Nix's.
+    pub advice: Vec<String>,
     /// What was being done, innermost first.
     pub traces: Vec<Trace>,
     /// The exit status that the failure asks for, as that of a failed build; usually 1.
@@ -79,6 +81,7 @@ impl EvalError {
             message: message.into(),
             pos,
             suggestions: Vec::new(),
+            advice: Vec::new(),
             traces: Vec::new(),
             status: 1,
         })

@@ -11,7 +11,7 @@ use zeval_builder::{
 use zeval_model::{Algorithm, ContentMethod, Hash, StorePath, ingest::hash_path};
 
 use super::{Fetcher, Made, failed};
-use crate::{Input, InputError, Result, url};
+use crate::{Input, InputError, Result, error::Cause, url};
 
 /// A file in the store.
 pub struct File {
@@ -37,7 +37,7 @@ impl Fetcher {
         let observer = &*self.observer;
         Download { address, headers, known, observer, cancellation: &self.cancellation }
             .run(to)
-            .map_err(failed)
+            .map_err(|error| failed(error).because(Cause::Unreachable))
     }
 
     fn scratch(&self) -> Result<TemporaryFolder> {

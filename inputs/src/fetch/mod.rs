@@ -7,6 +7,8 @@ pub mod git;
 mod in_place;
 mod mercurial;
 mod path;
+mod several;
+mod wishes;
 
 use std::{
     collections::BTreeMap,
@@ -28,6 +30,7 @@ use cache::Cache;
 
 pub use archive::nar_or_file_hash;
 pub use in_place::InPlace;
+pub use wishes::Wish;
 
 /// Fetches inputs, each once.
 pub struct Fetcher {
@@ -43,6 +46,8 @@ pub struct Fetcher {
     work_trees: Mutex<BTreeMap<PathBuf, Arc<git::State>>>,
     /// Sources of this machine that were left where they are, by their stand-ins.
     in_place: Mutex<BTreeMap<StorePath, Arc<InPlace>>>,
+    /// Who wants what.
+    wishes: Mutex<BTreeMap<String, Wish>>,
     flags: Mutex<Registry>,
     registries: OnceLock<Vec<Registry>>,
 }
@@ -96,6 +101,7 @@ impl Fetcher {
             seen: Mutex::default(),
             work_trees: Mutex::default(),
             in_place: Mutex::default(),
+            wishes: Mutex::default(),
             flags: Mutex::new(Registry::new(Kind::Flag)),
             registries: OnceLock::new(),
         }
@@ -173,7 +179,7 @@ impl Fetcher {
         };
         let tree = match self.seen(&resolved) {
             Some(tree) => tree,
-            None => self.fetch_direct(&resolved)?,
+            None => self.fetch_direct(&resolved).map_err(|error| self.advised(input, error))?,
         };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.insert(resolved.attrs.clone(), tree.clone());

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use zeval_evaluator::Failure;
 use zeval_inputs::{
-    FlakeRef, InputError,
+    FlakeRef, Input, InputError,
     lock::{Edge, LockFile, NodeId, ROOT},
     registry::UseRegistries,
 };
@@ -70,11 +70,31 @@ pub fn archive(context: &Context, flake: &FlakeArgument, dry_run: bool, json: bo
         let locked = flakes.lock_copied(evaluator, &reference)?;
         let (root, _) = StorePath::split_absolute(&locked.flake.folder.to_string_lossy())
             .map_err(|error| failed(InputError::new(error.to_string())))?;
+        if !dry_run {
+            fetch_all(flakes, &locked.lock_file)?;
+        }
         let inputs = inputs(flakes, &locked.lock_file, ROOT, dry_run)?;
         Ok(json!({ "path": root.to_string(), "inputs": inputs }))
     })?;
     if json {
         print_json(&value);
+    }
+    Ok(())
+}
+
+/// Fetches all that a lock file pins, several sources at once.
+fn fetch_all(flakes: &Flakes, file: &LockFile) -> std::result::Result<(), Failure> {
+    let edges = file.all_inputs().into_values();
+    let sources = edges.filter_map(|edge| match edge {
+        Edge::Node(node) => file.node(node).source.clone(),
+        Edge::Follows(_) => None,
+    });
+    let wanted: Vec<(Input, UseRegistries)> = sources
+        .map(|source| (source.locked.input, UseRegistries::No))
+        .filter(|(input, _)| input.relative_path().is_none())
+        .collect();
+    for result in flakes.fetcher()?.fetch_all(&wanted) {
+        result.map_err(failed)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `zeval flake show`: what a flake has.
 
 use serde_json::{Map, Value as Json};
-use zeval_evaluator::{EvalError, Evaluator, position::PosId};
+use zeval_evaluator::{ErrorKind, EvalError, Evaluator, position::PosId};
 
 use super::{
     Context,
@@ -24,7 +24,7 @@ const BY_SYSTEM: [&str; 5] = ["apps", "checks", "devShells", "legacyPackages", "
 pub fn run(context: &Context, flake: &FlakeArgument, options: &Options) -> super::Result<()> {
     let no_builds = |settings: &mut zeval_evaluator::Settings| settings.import_from_derivation = false;
     let (language, flags) = (&flake.language, &flake.flags);
-    let (text, json) =
+    let json =
         context.with_flakes(language, flags, &Default::default(), no_builds, |evaluator, flakes| {
             let reference = flakes.reference(&flake.reference)?;
             // The first line tells the hash of a folder.
@@ -36,16 +36,13 @@ pub fn run(context: &Context, flake: &FlakeArgument, options: &Options) -> super
             let mut show = Show {
                 options,
                 system: flakes.system.clone(),
-                text: String::new(),
                 warn: Box::new(|message: &str| flakes.inputs.settings().warn(message)),
             };
             let header = locked.flake.locked.shown();
-            let json = show.visit(evaluator, &Output::root(outputs), &header, "")?;
-            Ok((show.text, json))
+            show.visit(evaluator, &Output::root(outputs), &header, "")
         })?;
-    match options.json {
-        true => print_json(&json),
-        false => print!("{text}"),
+    if options.json {
+        print_json(&json);
     }
     Ok(())
 }
@@ -53,7 +50,6 @@ pub fn run(context: &Context, flake: &FlakeArgument, options: &Options) -> super
 struct Show<'s> {
     options: &'s Options,
     system: String,
-    text: String,
     warn: Box<dyn Fn(&str) + 's>,
 }
 
@@ -158,9 +154,11 @@ impl Show<'_> {
         Ok(Json::Object(json))
     }
 
-    fn line(&mut self, line: &str) {
-        self.text.push_str(line);
-        self.text.push('\n');
+    /// A line of the tree, shown at once: what comes may take long, or fail.
+    fn line(&self, line: &str) {
+        if !self.options.json {
+            println!("{line}");
+        }
     }
 
     fn is_for_us(&self, system: &str) -> bool {
@@ -196,7 +194,7 @@ impl Show<'_> {
         self.line(header);
         let mut shown = Vec::new();
         for member in output.members(evaluator)? {
-            if has_content(evaluator, &member) {
+            if has_content(evaluator, &member)? {
                 shown.push(member);
             }
         }
@@ -285,8 +283,8 @@ impl Show<'_> {
 }
 
 /// Whether there is anything in an output: sets that a framework made and left empty are not worth a line. What cannot be
-/// evaluated is.
-fn has_content(evaluator: &mut Evaluator, output: &Output) -> bool {
+/// evaluated is; what cannot be fetched is an error.
+fn has_content(evaluator: &mut Evaluator, output: &Output) -> Result<bool> {
     let path: Vec<&str> = output.path.iter().map(String::as_str).collect();
     let is_container = match path.as_slice() {
         [kind] | [kind, _] if BY_SYSTEM.contains(kind) => true,
@@ -294,10 +292,17 @@ fn has_content(evaluator: &mut Evaluator, output: &Output) -> bool {
         _ => false,
     };
     if !is_container {
-        return true;
+        return Ok(true);
     }
-    match output.members(evaluator) {
-        Ok(members) => members.iter().any(|member| has_content(evaluator, member)),
-        Err(_) => true,
+    let members = match output.members(evaluator) {
+        Err(error) if matches!(error.kind, ErrorKind::World | ErrorKind::Interrupted) => return Err(error),
+        Err(_) => return Ok(true),
+        Ok(members) => members,
+    };
+    for member in &members {
+        if has_content(evaluator, member)? {
+            return Ok(true);
+        }
     }
+    Ok(false)
 }

@@ -19,6 +19,7 @@ use zeval_model::{Algorithm, Hash};
 use super::{Fetcher, Made, failed};
 use crate::{
     Attr, Input, InputError, Result,
+    error::Cause,
     url::{self, Url},
 };
 use command::Repository;
@@ -165,7 +166,8 @@ impl Fetcher {
         if repository.commit(&revision)?.is_none() {
             return Err(InputError::new(format!(
                 "getting Git object '{revision}': object not found - no match for id ({revision}) (libgit2 error code = 9)"
-            )));
+            ))
+            .because(Cause::MissingRevision));
         }
         input.set("lastModified", self.commit_time(&repository, &revision)?);
         if !shallow {
@@ -328,6 +330,7 @@ fn missing_revision(revision: &str, reference: &str, location: &Location) -> Inp
         "Cannot find Git revision '{revision}' in ref '{reference}' of repository '{location}'! Please make sure that the \
          rev exists on the ref you've specified or add allRefs = true; to fetchGit."
     ))
+    .because(Cause::MissingRevision)
 }
 
 /// Lets git know a file of a work tree, unless it ignores it; with a message, commits it.

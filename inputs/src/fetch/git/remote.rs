@@ -6,7 +6,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use zeval_builder::store::FileLock;
+use zeval_builder::{
+    events::{ActivityId, Event},
+    store::FileLock,
+};
 use zeval_model::{Algorithm, Hash};
 
 use super::{
@@ -16,6 +19,7 @@ use super::{
 };
 use crate::{
     Input, InputError, Result,
+    error::Cause,
     fetch::{Fetcher, failed},
     url::Url,
 };
@@ -89,13 +93,17 @@ impl Fetcher {
                 Some(revision) => revision.clone(),
                 None => format!("{full}:{full}"),
             };
-            let fetched = fetch(&repository, &address, &wanted, shallow);
+            let fetched = self.told(&address, || fetch(&repository, &address, &wanted, shallow));
             match fetched {
                 Err(error) if repository.commit(&full)?.is_some() => {
                     self.settings.warn(error.to_string());
                     self.settings.warn(format!(
                         "could not update local clone of Git repository '{address}'; continuing with the most recent version"
                     ));
+                }
+                // A repository that answers refuses a revision that it does not have.
+                Err(error) if revision.is_some() && ask_for_head(&address)?.is_some() => {
+                    return Err(error.because(Cause::MissingRevision));
                 }
                 Err(error) => return Err(error),
                 Ok(()) if revision.is_none() => touch(&stamp).map_err(failed)?,
@@ -118,6 +126,15 @@ impl Fetcher {
                 Ok(repository)
             }
         }
+    }
+
+    /// Does something that takes as long as a repository elsewhere lets it, and lets the user see that.
+    fn told<T>(&self, address: &str, work: impl FnOnce() -> T) -> T {
+        let (id, url) = (ActivityId::fresh(), address.to_owned());
+        self.observer.event(Event::FetchStarted { id, url: url.clone(), total: None });
+        let result = work();
+        self.observer.event(Event::FetchFinished { id, url, error: None });
+        result
     }
 
     fn lock_clone(&self, folder: &Path) -> Result<FileLock> {
@@ -171,6 +188,9 @@ fn fetch(repository: &Repository, address: &str, wanted: &str, shallow: bool) ->
     arguments.extend(["--", address, wanted]);
     match output(repository.command(&arguments))?.0.success() {
         true => Ok(()),
-        false => Err(InputError::new(format!("Failed to fetch git repository '{address}'"))),
+        false => {
+            let error = InputError::new(format!("Failed to fetch git repository '{address}'"));
+            Err(error.because(Cause::Unreachable))
+        }
     }
 }

@@ -42,6 +42,9 @@ impl<R: FlakeReader> Locker<'_, R> {
                 self.folders.insert(ROOT, flake.folder.clone());
             }
         }
+        if !is_changed {
+            self.note_all_locked();
+        }
         let names = self.file.to_text().1;
         let sources = self.sources(&flake, &names)?;
         Ok(Locked { flake, lock_file: self.file, sources, is_changed })
