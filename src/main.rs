@@ -34,7 +34,14 @@ fn main() -> ExitCode {
         eprintln!("error: {}", zeval_builder::sandbox::view_main(&view.to_string_lossy()));
         return ExitCode::FAILURE;
     }
-    let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
+    let status = run(&program, arguments);
+    zeval_builder::store::end_sessions();
+    status
+}
+
+/// Runs the command that the program's name or the first argument means.
+fn run(program: &std::ffi::OsStr, arguments: Vec<OsString>) -> ExitCode {
+    let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
     if nix::is_command(&name) {
         return nix::run(&name, &arguments);
     }

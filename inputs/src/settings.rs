@@ -36,6 +36,8 @@ pub struct Settings {
     pub warn_dirty: bool,
     /// Whether lock files may hold inputs that are known by their hash only.
     pub allow_dirty_locks: bool,
+    /// The first line of what a commit of a lock file says; empty for that of Nix.
+    pub commit_summary: String,
     /// Whether a revision alone pins what a forge serves as an archive.
     pub trust_tarballs_from_git_forges: bool,
     /// Where fetched repositories and answers are kept.
@@ -64,6 +66,7 @@ impl Settings {
             allow_dirty: true,
             warn_dirty: true,
             allow_dirty_locks: false,
+            commit_summary: String::new(),
             trust_tarballs_from_git_forges: true,
             cache,
             warn: Arc::new(|message| eprintln!("warning: {message}")),

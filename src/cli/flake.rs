@@ -13,6 +13,9 @@ pub struct FlakeFlags {
     /// Let an input (a path like a/b) be something else; implies --no-write-lock-file
     #[arg(long, num_args = 2, value_names = ["INPUT", "REF"], action = clap::ArgAction::Append)]
     pub override_input: Vec<String>,
+    /// Pin an input anew, as `flake update` does
+    #[arg(long, value_name = "INPUT", hide = true)]
+    pub update_input: Vec<String>,
     /// Look names up among the inputs of this flake first
     #[arg(long, value_name = "REF")]
     pub inputs_from: Vec<String>,

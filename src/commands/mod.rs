@@ -122,26 +122,33 @@ impl Context {
         Ok(Arc::new(store))
     }
 
-    /// Inputs, fetched into a store.
-    pub fn inputs(&self, features: &[String], store: &Arc<Store>) -> Arc<EvaluationInputs> {
-        self.inputs_with(features, store, |_| ())
+    /// Inputs, fetched into a store, as settings say; `options` are those of `--option`.
+    pub fn inputs(
+        &self,
+        features: &[String],
+        options: &[String],
+        store: &Arc<Store>,
+    ) -> Result<Arc<EvaluationInputs>> {
+        self.inputs_with(features, options, store, |_| ())
     }
 
     /// The same, with some settings changed.
     pub fn inputs_with(
         &self,
         features: &[String],
+        options: &[String],
         store: &Arc<Store>,
         adjust: impl FnOnce(&mut zeval_inputs::Settings),
-    ) -> Arc<EvaluationInputs> {
+    ) -> Result<Arc<EvaluationInputs>> {
         let mut settings = crate::inputs::settings(features);
+        crate::inputs::apply(&self::settings(options)?, &mut settings);
         adjust(&mut settings);
         let view = self.view.clone();
         settings.warn = Arc::new(move |text| view.event(Event::Warning { text: text.to_owned() }));
         let store = Arc::clone(store);
         let open = Box::new(move || Ok(Arc::clone(&store)));
         let (view, cancellation) = (self.view.clone(), self.cancellation.clone());
-        Arc::new(EvaluationInputs::new(settings, open, view, cancellation))
+        Ok(Arc::new(EvaluationInputs::new(settings, open, view, cancellation)))
     }
 
     /// An error in an expression as the user wants to see it.

@@ -212,5 +212,6 @@ fn enter(
         variables,
     };
     let program = view.program.clone();
+    zeval_builder::store::end_sessions();
     Err(Failed::other(format!("cannot run '{program}': {}", view.enter())))
 }

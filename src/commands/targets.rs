@@ -180,7 +180,7 @@ impl Context {
             self.view.clone(),
             self.cancellation.clone(),
         ));
-        let inputs = self.inputs(&settings.features, &store.store);
+        let inputs = self.inputs(&settings.features, &source.language.option, &store.store)?;
         let measure = Measure::new(source.language.profile.clone(), source.language.stats);
         let session = Session::new(settings, measure.store(store.clone()));
         session.use_inputs(inputs);

@@ -2,7 +2,12 @@
 
 pub mod select;
 
-use std::{collections::BTreeMap, ffi::OsStr, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    path::Path,
+    sync::Arc,
+};
 
 use zeval_builder::build::BuildOptions;
 use zeval_evaluator::{Evaluator, Failure, Session, Settings, Value, position::PosId, with_large_stack};
@@ -128,7 +133,7 @@ impl Context {
             settings.search_path.clear();
         }
         adjust(&mut settings);
-        let flakes = self.flakes(&settings, flags, &store.store);
+        let flakes = self.flakes(&settings, &language.option, flags, &store.store)?;
         let measure = Measure::new(language.profile.clone(), language.stats);
         let session = Session::new(settings, measure.store(store.clone()));
         session.use_inputs(flakes.inputs.clone());
@@ -147,17 +152,18 @@ impl Context {
     fn flakes(
         &self,
         settings: &Settings,
+        options: &[String],
         flags: &FlakeFlags,
         store: &Arc<zeval_builder::store::Store>,
-    ) -> Flakes {
-        let inputs = self.inputs_with(&settings.features, store, |settings| {
-            settings.allow_dirty_locks = flags.allow_dirty_locks;
-            settings.use_registries = !flags.no_use_registries;
+    ) -> std::result::Result<Flakes, Failed> {
+        let inputs = self.inputs_with(&settings.features, options, store, |settings| {
+            settings.allow_dirty_locks |= flags.allow_dirty_locks;
+            settings.use_registries &= !flags.no_use_registries;
             if flags.refresh {
                 settings.tarball_ttl = 0;
             }
-        });
-        Flakes { flags: flags.clone(), inputs, system: settings.system.clone() }
+        })?;
+        Ok(Flakes { flags: flags.clone(), inputs, system: settings.system.clone() })
     }
 }
 
@@ -200,15 +206,22 @@ impl Flakes {
             overrides.insert(path, reference);
         }
         let is_elsewhere = flags.reference_lock_file.is_some() && flags.output_lock_file.is_none();
+        let mut updates = BTreeSet::new();
+        for input in &flags.update_input {
+            let words = "'--update-input' is a deprecated alias for 'flake update' and will be removed in a future version.";
+            self.inputs.settings().warn(words);
+            updates.insert(input_path(input)?);
+        }
         Ok(LockOptions {
             update: !flags.no_update_lock_file,
             write: !flags.no_write_lock_file && overrides.is_empty() && !is_elsewhere,
             commit: flags.commit_lock_file,
-            use_registries: !flags.no_use_registries,
+            use_registries: self.inputs.settings().use_registries,
             reference_lock_file: flags.reference_lock_file.clone(),
             output_lock_file: flags.output_lock_file.clone(),
             in_place: true,
             overrides,
+            updates,
             ..LockOptions::default()
         })
     }

@@ -4,7 +4,6 @@ mod flake;
 mod in_place;
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -20,6 +19,8 @@ use zeval_inputs::{
     Attrs, Fetcher, FlakeRef, Input, InputError, Settings, fetch::nar_or_file_hash, reference::Reading,
     registry::UseRegistries, url,
 };
+
+use crate::nix::settings::NixSettings;
 
 pub use flake::{evaluator_flake, lock};
 
@@ -40,7 +41,6 @@ pub fn settings(features: &[String]) -> Settings {
     let mut settings = Settings::new(cache_folder().join("zeval/inputs"));
     settings.features = features.to_vec();
     settings.user_registry = config_folder().map(|folder| folder.join("nix/registry.json"));
-    settings.access_tokens = access_tokens();
     settings.fetched = Arc::new(|path, name, work_tree| {
         if let Some(name) = name {
             let shown = Shown { name: name.to_owned(), work_tree: work_tree.map(Path::to_owned) };
@@ -65,15 +65,28 @@ fn config_folder() -> Option<PathBuf> {
     folder_of("XDG_CONFIG_HOME", ".config")
 }
 
-/// The tokens that the user's `nix.conf` has, in the form `HOST=TOKEN`.
-fn access_tokens() -> BTreeMap<String, String> {
-    let text = config_folder().and_then(|folder| std::fs::read_to_string(folder.join("nix/nix.conf")).ok());
-    let text = text.unwrap_or_default();
-    let lines = text.lines().filter_map(|line| line.split_once('='));
-    let named = lines.filter(|(name, _)| name.trim() == "access-tokens");
-    let tokens =
-        named.flat_map(|(_, tokens)| tokens.split_whitespace()).filter_map(|token| token.split_once('='));
-    tokens.map(|(host, token)| (host.to_owned(), token.to_owned())).collect()
+/// Lets Nix's settings say how inputs are treated.
+pub fn apply(given: &NixSettings, settings: &mut Settings) {
+    settings.tarball_ttl = given.number("tarball-ttl").unwrap_or(settings.tarball_ttl);
+    let switches = [
+        ("allow-dirty", &mut settings.allow_dirty),
+        ("warn-dirty", &mut settings.warn_dirty),
+        ("allow-dirty-locks", &mut settings.allow_dirty_locks),
+        ("use-registries", &mut settings.use_registries),
+        ("trust-tarballs-from-git-forges", &mut settings.trust_tarballs_from_git_forges),
+    ];
+    for (name, value) in switches {
+        *value = given.is_on(name).unwrap_or(*value);
+    }
+    if let Some(registry) = given.text("flake-registry").filter(|registry| !registry.is_empty()) {
+        settings.flake_registry = registry.to_owned();
+    }
+    if let Some(summary) = given.text("commit-lock-file-summary") {
+        settings.commit_summary = summary.to_owned();
+    }
+    let tokens = given.words("access-tokens");
+    let tokens = tokens.iter().filter_map(|token| token.split_once('='));
+    settings.access_tokens.extend(tokens.map(|(host, token)| (host.to_owned(), token.to_owned())));
 }
 
 impl EvaluationInputs {
@@ -113,12 +126,7 @@ impl EvaluationInputs {
 
 /// An error of inputs as the evaluator has it.
 pub fn failure(error: InputError) -> InputFailure {
-    InputFailure {
-        message: error.message,
-        traces: error.traces,
-        advice: error.advice,
-        status: error.status,
-    }
+    InputFailure { message: error.message, traces: error.traces, advice: error.advice, status: error.status }
 }
 
 /// What the evaluator is told of a source.

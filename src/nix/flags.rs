@@ -262,16 +262,7 @@ impl Common {
     pub fn inputs(&self, store: &Arc<NixStore>, quiet: bool) -> EvaluationInputs {
         let given = &self.settings;
         let mut settings = crate::inputs::settings(&given.words("experimental-features"));
-        settings.tarball_ttl = given.number("tarball-ttl").unwrap_or(settings.tarball_ttl);
-        settings.allow_dirty = given.is_on("allow-dirty").unwrap_or(settings.allow_dirty);
-        settings.warn_dirty = given.is_on("warn-dirty").unwrap_or(settings.warn_dirty);
-        settings.allow_dirty_locks = given.is_on("allow-dirty-locks").unwrap_or(settings.allow_dirty_locks);
-        settings.use_registries = given.is_on("use-registries").unwrap_or(settings.use_registries);
-        let registry = given.text("flake-registry").filter(|registry| !registry.is_empty());
-        settings.flake_registry = registry.map_or(settings.flake_registry, str::to_owned);
-        let tokens = given.words("access-tokens");
-        let tokens = tokens.iter().filter_map(|token| token.split_once('='));
-        settings.access_tokens.extend(tokens.map(|(host, token)| (host.to_owned(), token.to_owned())));
+        crate::inputs::apply(given, &mut settings);
         if quiet {
             settings.warn = Arc::new(|_| ());
         }

@@ -105,7 +105,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         // One thread can give back what a line needed.
         settings.jobs = 1;
     }
-    let inputs = context.inputs(&settings.features, &store);
+    let inputs = context.inputs(&settings.features, &arguments.language.option, &store)?;
     let session = Session::new(settings, evaluation_store.clone());
     session.use_inputs(inputs);
     let done = with_large_stack(|| {

@@ -47,7 +47,7 @@ pub use logs::LogWriter;
 pub use optimise::Saved;
 pub use receive::HashingReader;
 pub use roots::Root;
-pub use session::TemporaryFolder;
+pub use session::{TemporaryFolder, end_all as end_sessions};
 pub use tree::{Unfit, canonicalise, make_folder, remove as remove_tree, seal};
 pub use verify::{Fault, VerifyOptions};
 

@@ -7,12 +7,26 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::lock::FileLock;
 use super::tree;
 
 pub const LOCK_SUFFIX: &str = ".lock";
+
+/// The folders of this process's sessions, for [`end_all`].
+static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Removes the folders of this process's sessions. For the end of a process: what an evaluation holds is never dropped.
+pub fn end_all() {
+    let open = std::mem::take(&mut *OPEN.lock().unwrap_or_else(PoisonError::into_inner));
+    for folder in open {
+        // What cannot be removed now is reclaimed by the next process.
+        let _ = tree::remove(&folder);
+        let _ = fs::remove_file(folder.with_added_extension(LOCK_SUFFIX.trim_start_matches('.')));
+    }
+}
 
 /// This process's folder of temporary folders.
 #[derive(Debug)]
@@ -37,6 +51,7 @@ impl Session {
             };
             let folder = temporary.join(name);
             tree::make_folder(&folder)?;
+            OPEN.lock().unwrap_or_else(PoisonError::into_inner).push(folder.clone());
             return Ok(Session { folder, next: AtomicU64::new(0), _lock: lock });
         }
     }
@@ -62,6 +77,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         // What cannot be removed now is reclaimed by the next one.
         let _ = tree::remove(&self.folder);
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner).retain(|folder| *folder != self.folder);
     }
 }
 

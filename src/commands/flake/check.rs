@@ -214,7 +214,7 @@ impl Check<'_> {
         output: &Output,
         check: impl Fn(&mut Self, &mut Evaluator, &Output) -> Result<()>,
     ) -> Result<()> {
-        for member in output.members(evaluator)? {
+        for member in members(evaluator, output)? {
             let system = &member.path[1];
             if !system.contains('-') {
                 let message = format!(
@@ -240,7 +240,7 @@ impl Check<'_> {
         output: &Output,
         check: impl Fn(&mut Self, &mut Evaluator, &Output) -> Result<()>,
     ) -> Result<()> {
-        for member in output.members(evaluator)? {
+        for member in members(evaluator, output)? {
             let done = check(self, evaluator, &member);
             self.note(done)?;
         }
@@ -346,7 +346,7 @@ impl Check<'_> {
             if output.is_derivation(evaluator)? {
                 return Err(wrong("jobset should not be a derivation at top-level".to_owned()));
             }
-            for member in output.members(evaluator)? {
+            for member in members(evaluator, output)? {
                 let done = match member.is_derivation(evaluator)? {
                     true => self.derivation(evaluator, &member),
                     false => self.jobs(evaluator, &member),
@@ -373,6 +373,12 @@ impl Check<'_> {
         };
         evaluate().map_err(|error| error.trace(output.pos, format!("while checking the template '{name}'")))
     }
+}
+
+/// The members of what must be a set.
+fn members(evaluator: &mut Evaluator, output: &Output) -> Result<Vec<Output>> {
+    evaluator.expect_attrs(output.value, output.pos, "")?;
+    output.members(evaluator)
 }
 
 /// Refuses attributes that do not belong there.

@@ -138,7 +138,10 @@ impl Show<'_> {
             }
             Shape::App => self.app(evaluator, output, header, &mut json),
             Shape::Template => {
-                let description = output.text(evaluator, "description")?.unwrap_or_default();
+                let Some(description) = output.text(evaluator, "description")? else {
+                    let message = format!("attribute '{}.description' does not exist", output.name());
+                    return Err(EvalError::eval(PosId::NONE, message));
+                };
                 self.line(&format!("{header}: template: {description}"));
                 json.insert("type".to_owned(), "template".into());
                 json.insert("description".to_owned(), description.into());

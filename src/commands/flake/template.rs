@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use zeval_evaluator::{EvalError, position::PosId};
+
 use super::{Context, Result};
 use crate::{
     cli::{FlakeFlags, Language},
@@ -18,6 +20,7 @@ const BEGINNING: &str = include_str!("beginning.nix");
 
 /// Puts the files of a template into a folder; none that is there is changed.
 pub fn make(context: &Context, template: Option<&str>, folder: &Path, language: &Language) -> Result<()> {
+    let folder = &zeval_inputs::reference::path::clean(&std::path::absolute(folder).map_err(Failed::other)?);
     let mut writer = Writer::default();
     let mut welcome = None;
     match template {
@@ -70,10 +73,12 @@ fn files_of(context: &Context, template: &str, language: &Language) -> Result<(P
                 value: found.value,
                 pos: Default::default(),
             };
-            let path =
-                output.member(evaluator, "path")?.map_or(zeval_evaluator::Value::NULL, |path| path.value);
+            let Some(path) = output.member(evaluator, "path")? else {
+                let message = format!("attribute '{}.path' does not exist", found.attribute);
+                return Err(EvalError::eval(PosId::NONE, message));
+            };
             let doing = format!("while evaluating the path of the template '{}'", found.attribute);
-            let path = evaluator.coerce_to_path(path, &mut None, Default::default(), &doing)?;
+            let path = evaluator.coerce_to_path(path.value, &mut None, Default::default(), &doing)?;
             Ok((evaluator.session.physical(path), output.text(evaluator, "welcomeText")?))
         },
     )
@@ -95,10 +100,11 @@ impl Writer {
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 self.folder(&from, &to)?;
+                self.written.push(to);
             } else if kind.is_symlink() {
                 let target = fs::read_link(&from)?;
                 match fs::read_link(&to) {
-                    Ok(present) if present == target => {}
+                    Ok(present) if present == target => self.skip(&to),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         std::os::unix::fs::symlink(target, &to)?;
                         self.written.push(to);
@@ -114,7 +120,7 @@ impl Writer {
 
     fn file(&mut self, to: &Path, text: &[u8], from: &str) -> io::Result<()> {
         match fs::read(to) {
-            Ok(present) if present == text => eprintln!("skipping identical file: {}", to.display()),
+            Ok(present) if present == text => self.skip(to),
             Ok(_) => self.conflict(to, from),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::write(to, text)?;
@@ -123,6 +129,10 @@ impl Writer {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    fn skip(&self, file: &Path) {
+        eprintln!("skipping identical file: {}", file.display());
     }
 
     fn conflict(&mut self, to: &Path, from: &str) {

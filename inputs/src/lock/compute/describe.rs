@@ -8,9 +8,7 @@ use std::{
 use zeval_model::StorePath;
 
 use super::{InputPath, Result};
-use crate::{
-    Attrs, Fetcher, FlakeRef, Input, InputError, reference::path::clean, registry::UseRegistries,
-};
+use crate::{Attrs, Fetcher, FlakeRef, Input, InputError, reference::path::clean, registry::UseRegistries};
 
 /// What a flake says of itself.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +87,8 @@ pub struct Flake {
     pub resolved: FlakeRef,
     /// What always gives just this.
     pub locked: FlakeRef,
+    /// The source before attributes of its own (`inputs.self`) were known: Nix's fingerprint is made of that.
+    pub read_first: Input,
     /// Its folder, as a logical path.
     pub folder: PathBuf,
     /// What it says.
@@ -114,6 +114,7 @@ pub fn fetch_flake<R: FlakeReader>(
     let place = |path: &StorePath| clean(&Path::new(&path.to_string()).join(&folder));
     let shown = resolved.shown();
     let mut description = reader.read(&place(&tree.store_path), prefix, &shown)?;
+    let read_first = tree.input.clone();
     let changed = with_own_attributes(&tree.input, &description.own)?;
     if let Some(input) = changed {
         tree = fetcher.fetch(&input, UseRegistries::No)?.tree;
@@ -121,7 +122,7 @@ pub fn fetch_flake<R: FlakeReader>(
     }
     let locked = FlakeRef { input: tree.input, folder: folder.clone() };
     let folder = place(&tree.store_path);
-    Ok(Flake { original: reference.clone(), resolved, locked, folder, description })
+    Ok(Flake { original: reference.clone(), resolved, locked, read_first, folder, description })
 }
 
 /// The input with what a flake says of its own source, if that changes anything.

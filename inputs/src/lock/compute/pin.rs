@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{
-    Edge, Flake, FlakeInput, FlakeReader, InputPath, LockFile, Locker, NodeId, ROOT, Result, Source, fetch_flake,
+    Edge, Flake, FlakeInput, FlakeReader, InputPath, LockFile, Locker, NodeId, ROOT, Result, Source,
+    fetch_flake,
     inputs::{Place, Target},
     shown,
 };
@@ -26,6 +27,7 @@ impl<R: FlakeReader> Locker<'_, R> {
         Ok(Flake {
             original: reference.clone(),
             resolved: reference.clone(),
+            read_first: reference.input.clone(),
             locked: reference,
             folder: folder.clone(),
             description,

@@ -29,7 +29,7 @@ impl<R: FlakeReader> Locker<'_, R> {
                     changes.trim_end_matches('\n')
                 ));
                 is_changed = true;
-            } else if self.write(reference, &changes)? {
+            } else if self.write(reference, &flake, &changes)? {
                 // The flake's own source has changed.
                 self.fetcher.forget();
                 let before = flake.locked.input.revision()?;
@@ -75,8 +75,22 @@ impl<R: FlakeReader> Locker<'_, R> {
         Ok(sources)
     }
 
+    /// What the flake or the settings say for the first line of a commit.
+    fn commit_summary<'f>(&'f self, flake: &'f Flake) -> &'f str {
+        let is_said = |(name, _): &&(String, String)| {
+            matches!(name.as_str(), "commit-lock-file-summary" | "commit-lockfile-summary")
+        };
+        let said = flake.description.settings.iter().find(is_said);
+        said.map_or(&self.fetcher.settings.commit_summary, |(_, summary)| summary)
+    }
+
     /// Writes the lock file; whether the flake's own source was changed by that.
-    fn write(&self, reference: &FlakeRef, changes: &str) -> std::result::Result<bool, InputError> {
+    fn write(
+        &self,
+        reference: &FlakeRef,
+        flake: &Flake,
+        changes: &str,
+    ) -> std::result::Result<bool, InputError> {
         let settings = &self.fetcher.settings;
         let place = source_folder(&reference.input)?;
         let shown = reference.shown();
@@ -125,7 +139,11 @@ impl<R: FlakeReader> Locker<'_, R> {
             (false, _) => format!("creating lock file \"{}\": \n{summary}", file.display()),
         });
         let verb = if is_there { "Update" } else { "Add" };
-        let message = format!("{}: {verb}\n\nFlake lock file updates:\n\n{changes}", below.display());
+        let title = match self.commit_summary(flake) {
+            "" => format!("{}: {verb}", below.display()),
+            summary => summary.to_owned(),
+        };
+        let message = format!("{title}\n\nFlake lock file updates:\n\n{changes}");
         let message = self.options.commit.then_some(message.as_str());
         put_file(&reference.input, &place, &below, &text, message)?;
         Ok(true)
@@ -167,7 +185,7 @@ impl Locked {
             return Ok(None);
         }
         let locked = &self.flake.locked;
-        let Some(mut text) = fetcher.fingerprint(&locked.input)? else { return Ok(None) };
+        let Some(mut text) = fetcher.fingerprint(&self.flake.read_first)? else { return Ok(None) };
         text += &format!(";{};{}", locked.folder, self.lock_file.to_text().0);
         if let Some(count) = locked.input.revision_count() {
             text += &format!(";revCount={count}");
