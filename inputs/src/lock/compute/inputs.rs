@@ -54,7 +54,7 @@ pub(super) enum Wanted {
     /// The same as another one.
     Follows(InputPath),
     /// A source of its own.
-    Source(Target),
+    Source(Box<Target>),
 }
 
 impl<R: FlakeReader> Locker<'_, R> {
@@ -145,7 +145,7 @@ impl<R: FlakeReader> Locker<'_, R> {
             None => Some(place.path.to_vec()),
         });
         let folder = instead.map_or(place.folder, |instead| &instead.folder);
-        Ok(Wanted::Source(Target {
+        Ok(Wanted::Source(Box::new(Target {
             name: name.to_owned(),
             path,
             // Whether it is a flake is for those to say who use it.
@@ -159,7 +159,7 @@ impl<R: FlakeReader> Locker<'_, R> {
             reference,
             parent,
             is_given,
-        }))
+        })))
     }
 
     /// What the old lock file has of an input, if that still is what is wanted.
