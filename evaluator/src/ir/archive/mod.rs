@@ -11,7 +11,7 @@ pub use read::read;
 pub use write::write;
 
 /// Changes whenever the meaning of an archive does.
-pub const VERSION: &str = "zeval code 3";
+pub const VERSION: &str = "zeval code 4";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

@@ -25,7 +25,8 @@ pub fn read(bytes: &'static [u8], context: &Context<'_>, heap: &mut Heap) -> Opt
     }
     let size = reader.number()?;
     let root = reader.expr()?;
-    Some(Code { root: reader.heap.object(root), size, cacheable: true, origins: FxHashMap::default() })
+    let Reader { heap, names, .. } = reader;
+    Some(Code { root: heap.object(root), size, names, cacheable: true, origins: FxHashMap::default() })
 }
 
 struct Reader<'r> {

@@ -22,6 +22,9 @@ pub fn write(code: &Code, context: &Context<'_>) -> Option<Vec<u8>> {
         last_offset: 0,
         fits: code.cacheable,
     };
+    for name in &code.names {
+        writer.number_of(*name);
+    }
     writer.number(code.size);
     writer.expr(code.root);
     if !writer.fits {
@@ -69,12 +72,17 @@ impl Writer<'_> {
     }
 
     fn name(&mut self, name: Symbol) {
+        let number = self.number_of(name);
+        self.number(number);
+    }
+
+    fn number_of(&mut self, name: Symbol) -> u32 {
         let next = self.order.len() as u32;
         let number = *self.names.entry(name).or_insert(next);
         if number == next {
             self.order.push(name);
         }
-        self.number(number);
+        number
     }
 
     /// As the distance from the position before, since neighbours in the code are neighbours in the text.

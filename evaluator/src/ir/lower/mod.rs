@@ -71,6 +71,9 @@ pub struct Code {
     pub root: &'static Expr,
     /// The slots that it needs.
     pub size: u32,
+    /// All names in the text, in the order in which they first occur there: what is told or evaluated in the order of symbols
+    /// depends on it, even where the code does without the names.
+    pub names: Vec<Symbol>,
     /// Whether the same text always gives the same code.
     pub cacheable: bool,
     /// The constants that depend on more than the text, by the addresses of their values.
@@ -133,8 +136,8 @@ pub fn lower(tree: &ast::Ast<'_>, context: &Context<'_>, heap: &mut Heap) -> Res
     let start = lowerer.at(0);
     let root = lowerer.marked(root, What::File, start);
     let size = lowerer.frames[0].size;
-    let Lowerer { heap, cacheable, origins, .. } = lowerer;
-    Ok(Code { root: heap.object(root), size, cacheable, origins })
+    let Lowerer { heap, cacheable, origins, names, .. } = lowerer;
+    Ok(Code { root: heap.object(root), size, names, cacheable, origins })
 }
 
 /// Whether an expression is evaluated at most once in the activation that the current frame stands for.
