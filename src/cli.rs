@@ -122,12 +122,27 @@ pub struct Source {
     /// Take this attribute of it (a path like a.b; may be given several times)
     #[arg(long = "attr", short = 'A', value_name = "PATH")]
     pub attributes: Vec<String>,
+    /// Which of both `file` is
+    #[arg(skip)]
+    pub kind: SourceKind,
     #[command(flatten)]
     pub given: Given,
     #[command(flatten)]
     pub language: Language,
     #[command(flatten)]
     pub flake: FlakeFlags,
+}
+
+/// Whether an operand is a file or a flake.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub enum SourceKind {
+    /// What it looks like.
+    #[default]
+    Either,
+    /// A file or a folder with an expression.
+    File,
+    /// A flake, and what in it.
+    Flake,
 }
 
 /// The arguments that functions are called with.

@@ -74,6 +74,20 @@ impl Registry {
         }
     }
 
+    /// The same, where a malformed file is an error: it is to be changed, and nothing in it may be lost.
+    pub fn read_or_fail(settings: &Settings, path: &Path, kind: Kind) -> Result<Registry> {
+        let cannot = |error: &dyn std::fmt::Display| {
+            InputError::new(format!("cannot read flake registry '{}': {error}", path.display()))
+        };
+        let text = match std::fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Registry::new(kind)),
+            Err(error) => return Err(cannot(&error)),
+        };
+        let entries = parse(settings, &text, path).map_err(|error| cannot(&error))?;
+        Ok(Registry { kind, entries })
+    }
+
     /// The text of its file.
     pub fn to_text(&self) -> String {
         let entries = self.entries.iter().map(|entry| {

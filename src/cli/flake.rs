@@ -13,6 +13,9 @@ pub struct FlakeFlags {
     /// Let an input (a path like a/b) be something else; implies --no-write-lock-file
     #[arg(long, num_args = 2, value_names = ["INPUT", "REF"], action = clap::ArgAction::Append)]
     pub override_input: Vec<String>,
+    /// Let a name or a flake be something else wherever registries count, this once
+    #[arg(long, num_args = 2, value_names = ["FROM", "REF"], action = clap::ArgAction::Append)]
+    pub override_flake: Vec<String>,
     /// Pin an input anew, as `flake update` does
     #[arg(long, value_name = "INPUT", hide = true)]
     pub update_input: Vec<String>,

@@ -3,11 +3,11 @@
 mod build;
 mod compare;
 pub mod copy;
-mod develop;
+pub mod develop;
 mod doc;
-mod eval;
+pub mod eval;
 mod fetch;
-mod flake;
+pub mod flake;
 mod history;
 mod instantiate;
 mod log;

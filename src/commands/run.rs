@@ -70,16 +70,20 @@ pub fn shell(context: &Context, arguments: &Shell) -> Result<()> {
     let store = context.store()?;
     let needs = wanted_by_shell(context, arguments, &store)?;
     let built = build(context, &store, &arguments.options, &arguments.language, &needs)?;
-    let folders: Vec<String> = built.iter().map(|path| format!("{path}/bin")).collect();
+    enter_with(&store, &built, if arguments.last.is_empty() { &arguments.command } else { &arguments.last })
+}
+
+/// Becomes a command, or the user's shell if that is empty, with the programs of some outputs before all others.
+pub fn enter_with(store: &Store, outputs: &[String], command: &[String]) -> Result<()> {
+    let folders: Vec<String> = outputs.iter().map(|path| format!("{path}/bin")).collect();
     let before = std::env::var("PATH").unwrap_or_default();
     let path = [folders.join(":"), before].join(":");
     let variables = vec![("PATH".to_owned(), path)];
-    let command = if arguments.last.is_empty() { &arguments.command } else { &arguments.last };
     let command = match command.split_first() {
         Some((program, rest)) => (program.clone(), rest.to_vec()),
         None => (std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned()), Vec::new()),
     };
-    enter(&store, command.0, command.1, variables)
+    enter(store, command.0, command.1, variables)
 }
 
 /// The outputs of the files and flakes that are named, in their order.
@@ -114,7 +118,7 @@ fn wanted_by_shell(context: &Context, arguments: &Shell, store: &Arc<Store>) -> 
     Ok(targets.flatten().map(|target| target.wanted).collect())
 }
 
-pub(super) fn with_found<T: Send>(
+pub fn with_found<T: Send>(
     context: &Context,
     language: &Language,
     flags: &FlakeFlags,
@@ -124,7 +128,7 @@ pub(super) fn with_found<T: Send>(
     context.with_flakes(language, flags, &build_options(options, &language.option)?, |_| (), work)
 }
 
-pub(super) fn find(
+pub fn find(
     evaluator: &mut Evaluator,
     flakes: &Flakes,
     text: &str,

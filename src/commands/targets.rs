@@ -15,7 +15,7 @@ use zeval_model::StorePath;
 
 use super::{Context, Result};
 use crate::{
-    cli::{ErrorFormat, Given, Language, Source},
+    cli::{ErrorFormat, Given, Language, Source, SourceKind},
     derivations::{self, Unsuitable},
     diagnostic::Failed,
     evaluation::{self, Argument, ArgumentValue, Input},
@@ -72,7 +72,12 @@ impl Source {
             (None, Some(file)) => file.clone(),
             (None, None) => OsString::from("."),
         };
-        flakes::is_flake(&operand).then(|| operand.to_string_lossy().into_owned())
+        let is_flake = match self.kind {
+            SourceKind::Either => flakes::is_flake(&operand),
+            SourceKind::File => false,
+            SourceKind::Flake => true,
+        };
+        is_flake.then(|| operand.to_string_lossy().into_owned())
     }
 }
 

@@ -60,7 +60,7 @@ pub enum Outputs {
 
 impl Outputs {
     /// Splits what is behind the last `^` off.
-    fn split(text: &str) -> (&str, Outputs) {
+    pub fn split(text: &str) -> (&str, Outputs) {
         let is_name = |name: &str| {
             !name.is_empty()
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._?=".contains(&byte))
@@ -293,6 +293,7 @@ impl Flakes {
 
     /// `--inputs-from`: the inputs of a flake stand for their names.
     fn use_inputs_from(&self, evaluator: &mut Evaluator) -> Result<()> {
+        self.use_overrides()?;
         for text in &self.flags.inputs_from {
             let reference = self.reference(text)?;
             let options = LockOptions { write: false, ..LockOptions::default() };
@@ -311,6 +312,22 @@ impl Flakes {
                 let entry = Entry { from, to: source.locked.input, folder, exact: false };
                 self.fetcher()?.override_registry(entry);
             }
+        }
+        Ok(())
+    }
+}
+
+impl Flakes {
+    /// `--override-flake`: flakes that stand for others.
+    fn use_overrides(&self) -> Result<()> {
+        let base = current_folder()?;
+        let settings = self.inputs.settings();
+        for pair in self.flags.override_flake.chunks_exact(2) {
+            let read =
+                |text: &str| FlakeRef::parse(settings, &with_home(text), Flakes::reading(&base, true)).map_err(failed);
+            let (from, to) = (read(&pair[0])?, read(&pair[1])?);
+            let folder = Some(to.folder).filter(|folder| !folder.is_empty());
+            self.fetcher()?.override_registry(Entry { from: from.input, to: to.input, folder, exact: false });
         }
         Ok(())
     }

@@ -50,6 +50,11 @@ impl Rest {
         self.arguments.pop_front().ok_or_else(|| format!("'{flag}' requires an argument"))
     }
 
+    /// All that is left.
+    pub fn all(&mut self) -> Vec<OsString> {
+        std::mem::take(&mut self.arguments).into()
+    }
+
     fn values<const N: usize>(&mut self, flag: &str) -> Result<[OsString; N], String> {
         if self.arguments.len() < N {
             let found = self.arguments.len();

@@ -352,9 +352,19 @@ fn exit_status(failures: &[Failure], is_fixed: impl Fn(&StorePath) -> bool) -> u
 }
 
 /// What happens, a line each, as Nix's older commands say it.
-struct Lines {
-    verbosity: i32,
-    build_output: bool,
+pub struct Lines {
+    /// How much is said.
+    pub verbosity: i32,
+    /// Whether what builders print is shown.
+    pub build_output: bool,
+}
+
+impl crate::progress::View for Lines {
+    fn stage(&self, text: &str) {
+        if self.verbosity >= INFO {
+            eprintln!("{text}");
+        }
+    }
 }
 
 impl Observer for Lines {

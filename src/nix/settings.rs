@@ -159,6 +159,19 @@ impl NixSettings {
         self.warnings.iter().chain(&self.unknown).map(String::as_str)
     }
 
+    /// All that was given, as `--option` is given it: names and values by turns.
+    pub fn pairs(&self) -> Vec<String> {
+        let known = |name: &str, value: &str| match name {
+            // Of the others was warned already.
+            "experimental-features" => {
+                let known = value.split_whitespace().filter(|feature| FEATURES.contains(feature));
+                known.collect::<Vec<_>>().join(" ")
+            }
+            _ => value.to_owned(),
+        };
+        self.values.iter().flat_map(|(name, value)| [(*name).to_owned(), known(name, value)]).collect()
+    }
+
     /// Adds to a list what was there before `extra-NAME` was given.
     pub fn set_default(&mut self, name: &'static str, value: &str) {
         self.values.entry(name).or_insert_with(|| value.to_owned());

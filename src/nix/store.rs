@@ -50,6 +50,14 @@ impl NixStore {
         Ok(NixStore { place, read_only, paths: PathsOnly::default(), options, opened: OnceLock::new() })
     }
 
+    /// The folder of the physical store, if there is one.
+    pub fn folder(&self) -> Option<PathBuf> {
+        match &self.place {
+            Place::Nowhere => None,
+            Place::Folder(folder) => Some(folder.clone()),
+        }
+    }
+
     /// The physical store, opened now if it was not yet.
     pub fn open(&self) -> Result<&Arc<EvaluationStore>, StoreError> {
         let opened = self.opened.get_or_init(|| match &self.place {

@@ -22,6 +22,9 @@ use crate::cli::{Global, LogFormat};
 pub trait View: Observer {
     /// What builds took earlier, by their names.
     fn remember(&self, _: HashMap<String, Effort>) {}
+
+    /// What a command goes on to, where Nix has a line for that.
+    fn stage(&self, _: &str) {}
 }
 
 impl View for Silent {}

@@ -114,6 +114,10 @@ impl View for Traced {
     fn remember(&self, efforts: HashMap<String, Effort>) {
         self.shown.remember(efforts);
     }
+
+    fn stage(&self, text: &str) {
+        self.shown.stage(text);
+    }
 }
 
 impl Observer for Traced {

@@ -132,6 +132,15 @@ impl Fetcher {
         registry::resolve(&registries, input, which)
     }
 
+    /// All registries, those that count first.
+    pub fn all_registries(&self) -> Result<Vec<Registry>> {
+        let flags = self.flags.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let name = Attrs::from([("type".to_owned(), "indirect".into()), ("id".to_owned(), "x".into())]);
+        let any = Input::from_attrs(&self.settings, name)?;
+        let others = self.registries(&any)?;
+        Ok(std::iter::once(flags).chain(others.iter().cloned()).collect())
+    }
+
     /// The registries of the user, the machine and everybody; the last one is only asked for if the name is in none of the
     /// others.
     fn registries(&self, input: &Input) -> Result<&[Registry]> {

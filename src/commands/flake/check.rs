@@ -67,11 +67,13 @@ pub fn run(
             let locked = flakes.lock(evaluator, &reference)?;
             let outputs = flakes.outputs(evaluator, &locked)?;
             let settings = flakes.inputs.settings();
+            context.view.stage("evaluating flake...");
             let mut check = Check {
                 options,
                 system: flakes.system.clone(),
                 keep_going,
                 warn: Box::new(|message: &str| settings.warn(message)),
+                stage: Box::new(|text: &str| context.view.stage(text)),
                 checked: Vec::new(),
                 wanted: Vec::new(),
                 failures: Vec::new(),
@@ -80,18 +82,23 @@ pub fn run(
             check.all(evaluator, &Output::root(outputs))?;
             Ok((check.checked, check.wanted, check.failures, check.omitted))
         })?;
+    let count = failures.len();
+    if count == 0 && !(options.build && !wanted.is_empty()) {
+        context.view.stage("all checks passed!");
+    }
     if !omitted.is_empty() && !context.global.quiet {
         eprintln!(
             "warning: The check omitted these incompatible systems: {}\nUse '--all-systems' to check all.",
             omitted.join(", ")
         );
     }
-    let count = failures.len();
     for failure in failures {
         context.tell(&failure.into());
     }
     if options.build && !wanted.is_empty() {
         let store = context.store()?;
+        let drvs: std::collections::BTreeSet<&StorePath> = wanted.iter().map(|wanted| &wanted.drv).collect();
+        context.view.stage(&format!("running {} flake checks...", drvs.len()));
         Builder::new(&store, build_options).build(&wanted, &*context.view, &context.cancellation)?;
     }
     if options.json {
@@ -112,6 +119,7 @@ struct Check<'c> {
     system: String,
     keep_going: bool,
     warn: Box<dyn Fn(&str) + 'c>,
+    stage: Box<dyn Fn(&str) + 'c>,
     /// Derivations that were evaluated: their names and paths.
     checked: Vec<(String, String)>,
     /// What is to be built.
@@ -142,6 +150,11 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Says what is checked now.
+    fn stage(&self, what: &str) {
+        (self.stage)(&format!("checking {what}..."));
+    }
+
     /// Goes on after a failure if that is wanted.
     fn note(&mut self, done: Result<()>) -> Result<()> {
         match done {
@@ -154,6 +167,7 @@ impl Check<'_> {
     }
 
     fn output(&mut self, evaluator: &mut Evaluator, output: &Output, name: &str) -> Result<()> {
+        self.stage(&format!("flake output '{name}'"));
         evaluator.force_at(output.value, output.pos)?;
         if let Some((old, new)) = DEPRECATED.iter().find(|(old, _)| *old == name) {
             (self.warn)(&format!("flake output attribute '{old}' is deprecated; use '{new}' instead"));
@@ -188,7 +202,8 @@ impl Check<'_> {
             "overlay" => self.overlay(evaluator, output),
             "overlays" => self.each(evaluator, output, Check::overlay),
             "nixosModule" => Ok(()),
-            "nixosModules" => self.each(evaluator, output, |_, evaluator, output| {
+            "nixosModules" => self.each(evaluator, output, |check, evaluator, output| {
+                check.stage(&format!("NixOS module '{}'", output.name()));
                 let doing = format!("while checking the NixOS module '{}'", output.name());
                 evaluator
                     .force_at(output.value, output.pos)
@@ -248,6 +263,7 @@ impl Check<'_> {
     }
 
     fn derivation(&mut self, evaluator: &mut Evaluator, output: &Output) -> Result<()> {
+        self.stage(&format!("derivation {}", output.name()));
         let name = output.name();
         let mut evaluate = || -> Result<String> {
             if !output.is_derivation(evaluator)? {
@@ -265,11 +281,13 @@ impl Check<'_> {
         };
         let path = evaluate()
             .map_err(|error| error.trace(output.pos, format!("while checking the derivation '{name}'")))?;
+        (self.stage)(&format!("derivation evaluated to {path}"));
         self.checked.push((name, path));
         Ok(())
     }
 
     fn app(&mut self, evaluator: &mut Evaluator, output: &Output) -> Result<()> {
+        self.stage(&format!("app '{}'", output.name()));
         let name = output.name();
         let mut evaluate = || -> Result<()> {
             let lacks = |what: &str| wrong(format!("app '{name}' lacks attribute '{what}'"));
@@ -290,6 +308,7 @@ impl Check<'_> {
     }
 
     fn overlay(&mut self, evaluator: &mut Evaluator, output: &Output) -> Result<()> {
+        self.stage(&format!("overlay '{}'", output.name()));
         let mut evaluate = || -> Result<()> {
             let value = evaluator.force_at(output.value, output.pos)?;
             let View::Closure(_) = value.view() else {
@@ -311,6 +330,7 @@ impl Check<'_> {
     }
 
     fn bundler(&mut self, evaluator: &mut Evaluator, output: &Output) -> Result<()> {
+        self.stage(&format!("bundler '{}'", output.name()));
         let value = evaluator.force_at(output.value, output.pos)?;
         match value.view() {
             View::Closure(_) => Ok(()),
@@ -320,6 +340,7 @@ impl Check<'_> {
     }
 
     fn configuration(&mut self, evaluator: &mut Evaluator, output: &Output) -> Result<()> {
+        self.stage(&format!("NixOS configuration '{}'", output.name()));
         let mut evaluate = || -> Result<()> {
             let mut found = output.clone();
             for name in ["config", "system", "build", "toplevel"] {
@@ -341,6 +362,7 @@ impl Check<'_> {
     }
 
     fn jobs(&mut self, evaluator: &mut Evaluator, output: &Output) -> Result<()> {
+        self.stage(&format!("Hydra job '{}'", output.name()));
         let doing = || format!("while checking the Hydra jobset '{}'", output.name());
         let mut evaluate = || -> Result<()> {
             if output.is_derivation(evaluator)? {
@@ -348,7 +370,10 @@ impl Check<'_> {
             }
             for member in members(evaluator, output)? {
                 let done = match member.is_derivation(evaluator)? {
-                    true => self.derivation(evaluator, &member),
+                    true => {
+                        self.stage(&format!("Hydra job '{}'", member.name()));
+                        self.derivation(evaluator, &member)
+                    }
                     false => self.jobs(evaluator, &member),
                 };
                 self.note(done)?;
@@ -359,6 +384,7 @@ impl Check<'_> {
     }
 
     fn template(&mut self, evaluator: &mut Evaluator, output: &Output) -> Result<()> {
+        self.stage(&format!("template '{}'", output.name()));
         let name = output.name();
         let mut evaluate = || -> Result<()> {
             let lacks = |what: &str| wrong(format!("template '{name}' lacks attribute '{what}'"));

@@ -14,12 +14,12 @@ use crate::{
 };
 
 /// Runs the command.
-pub fn run(context: &Context, flake: &FlakeArgument, json: bool) -> Result<()> {
+pub fn run(context: &Context, flake: &FlakeArgument, json: bool, colours: bool) -> Result<()> {
     let (text, value) = context.with_flake(flake, |evaluator, flakes| {
         let reference = flakes.reference(&flake.reference)?;
         let locked = flakes.lock_copied(evaluator, &reference)?;
         let facts = Facts::of(flakes, &locked).map_err(failed)?;
-        Ok((text(&locked, &facts), as_json(&locked, &facts)))
+        Ok((text(&locked, &facts, colours), as_json(&locked, &facts)))
     })?;
     match json {
         true => print_json(&value),
@@ -82,12 +82,14 @@ fn as_json(locked: &Locked, facts: &Facts) -> Value {
     Value::Object(json)
 }
 
-fn text(locked: &Locked, facts: &Facts) -> String {
+fn text(locked: &Locked, facts: &Facts, colours: bool) -> String {
+    let bold = |text: &str| if colours { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() };
     let input = &locked.flake.locked.input;
     let mut text = String::new();
     let mut line = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
-            text += &format!("{:<14} {value}\n", format!("{name}:"));
+            let space = " ".repeat(WIDTH - name.len());
+            text += &format!("{}{space}{value}\n", bold(&format!("{name}:")));
         }
     };
     line("Resolved URL", Some(&facts.resolved));
@@ -101,17 +103,28 @@ fn text(locked: &Locked, facts: &Facts) -> String {
     line("Fingerprint", facts.fingerprint.as_deref());
     let file = &locked.lock_file;
     if !file.node(ROOT).inputs.is_empty() {
-        text += "Inputs:\n";
+        text += &format!("{}\n", bold("Inputs:"));
     }
-    tree(file, ROOT, "", &mut vec![ROOT], &mut text);
+    tree(file, ROOT, "", &mut vec![ROOT], &bold, &mut text);
     text
 }
 
-fn tree(file: &LockFile, node: NodeId, prefix: &str, visited: &mut Vec<NodeId>, text: &mut String) {
+/// Columns that the names of facts take.
+const WIDTH: usize = 14;
+
+fn tree(
+    file: &LockFile,
+    node: NodeId,
+    prefix: &str,
+    visited: &mut Vec<NodeId>,
+    bold: &dyn Fn(&str) -> String,
+    text: &mut String,
+) {
     let inputs = &file.node(node).inputs;
     for (index, (name, edge)) in inputs.iter().enumerate() {
         let (branch, below) =
             if index + 1 == inputs.len() { ("└───", "    ") } else { ("├───", "│   ") };
+        let name = bold(name);
         match edge {
             Edge::Follows(path) => {
                 *text += &format!("{prefix}{branch}{name} follows input '{}'\n", path.join("/"));
@@ -124,7 +137,7 @@ fn tree(file: &LockFile, node: NodeId, prefix: &str, visited: &mut Vec<NodeId>, 
                 *text += &format!("{prefix}{branch}{name}: {locked}{time}\n");
                 if !visited.contains(child) {
                     visited.push(*child);
-                    tree(file, *child, &format!("{prefix}{below}"), visited, text);
+                    tree(file, *child, &format!("{prefix}{below}"), visited, bold, text);
                 }
             }
         }

@@ -1,13 +1,13 @@
 //! `zeval flake`: everything about flakes but building them.
 
-mod check;
-mod copy;
-mod metadata;
+pub mod check;
+pub mod copy;
+pub mod metadata;
 mod outputs;
-mod show;
-mod template;
+pub mod show;
+pub mod template;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io::IsTerminal};
 
 use zeval_inputs::lock::LockOptions;
 
@@ -26,7 +26,7 @@ pub fn run(context: &Context, arguments: &Flake) -> Result<()> {
         FlakeCommand::New { folder, template, language } => {
             template::make(context, template.as_deref(), folder, language)
         }
-        FlakeCommand::Metadata { flake, json } => metadata::run(context, flake, *json),
+        FlakeCommand::Metadata { flake, json } => metadata::run(context, flake, *json, has_colours()),
         FlakeCommand::Lock { flake, json } => {
             let missing = |options: &mut LockOptions| options.fail_on_unlocked = true;
             lock(context, &flake.reference, &flake.flags, &flake.language, *json, missing)
@@ -45,7 +45,12 @@ pub fn run(context: &Context, arguments: &Flake) -> Result<()> {
         FlakeCommand::Show { flake, legacy, all_systems, json } => show::run(
             context,
             flake,
-            &show::Options { legacy: *legacy, all_systems: *all_systems, json: *json },
+            &show::Options {
+                legacy: *legacy,
+                all_systems: *all_systems,
+                json: *json,
+                colours: has_colours(),
+            },
         ),
         FlakeCommand::Check { flake, options, no_build, all_systems, json } => {
             let wanted = check::Options { build: !no_build, all_systems: *all_systems, json: *json };
@@ -59,8 +64,13 @@ pub fn run(context: &Context, arguments: &Flake) -> Result<()> {
     }
 }
 
+/// Whether standard output shows colours.
+fn has_colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
 /// `zeval flake lock` and `update`: what servers said earlier does not count.
-fn lock(
+pub fn lock(
     context: &Context,
     reference: &str,
     flags: &FlakeFlags,
@@ -106,7 +116,6 @@ impl Context {
 
 /// Prints JSON: in one line, unless a person reads it.
 fn print_json(json: &serde_json::Value) {
-    use std::io::IsTerminal;
     match std::io::stdout().is_terminal() {
         true => println!("{json:#}"),
         false => println!("{json}"),

@@ -15,7 +15,23 @@ pub struct Options {
     pub legacy: bool,
     pub all_systems: bool,
     pub json: bool,
+    /// Whether the tree has colours, as Nix's always has.
+    pub colours: bool,
 }
+
+impl Options {
+    fn styled(&self, style: &str, text: &str) -> String {
+        match self.colours {
+            true => format!("{style}{text}{NORMAL}"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+const NORMAL: &str = "\x1b[0m";
+const BOLD: &str = "\x1b[1m";
+const GREEN: &str = "\x1b[32;1m";
+const MAGENTA: &str = "\x1b[35;1m";
 
 /// Kinds of outputs that have a set for each system, and in it a derivation or an app by name.
 const BY_SYSTEM: [&str; 5] = ["apps", "checks", "devShells", "legacyPackages", "packages"];
@@ -32,13 +48,15 @@ pub fn run(context: &Context, flake: &FlakeArgument, options: &Options) -> super
                 "git" => flakes.lock(evaluator, &reference)?,
                 _ => flakes.lock_copied(evaluator, &reference)?,
             };
-            let outputs = flakes.outputs(evaluator, &locked)?;
             let mut show = Show {
                 options,
                 system: flakes.system.clone(),
                 warn: Box::new(|message: &str| flakes.inputs.settings().warn(message)),
+                stage: Box::new(|text: &str| context.view.stage(text)),
             };
-            let header = locked.flake.locked.shown();
+            let header = options.styled(BOLD, &locked.flake.locked.shown());
+            // Nix evaluates nothing before it has said what it looks at.
+            let outputs = flakes.outputs(evaluator, &locked).inspect_err(|_| show.line(&header))?;
             show.visit(evaluator, &Output::root(outputs), &header, "")
         })?;
     if options.json {
@@ -51,6 +69,7 @@ struct Show<'s> {
     options: &'s Options,
     system: String,
     warn: Box<dyn Fn(&str) + 's>,
+    stage: Box<dyn Fn(&str) + 's>,
 }
 
 /// What is done with an output, by where it is.
@@ -106,10 +125,11 @@ impl Show<'_> {
     ) -> Result<Json> {
         let mut json = Map::new();
         let path: Vec<&str> = output.path.iter().map(String::as_str).collect();
+        (self.stage)(&format!("evaluating '{}'...", output.name()));
         let done = match shape(&path) {
             Shape::Set => self.members(evaluator, output, header, prefix, &mut json),
             Shape::Derivation if !self.is_for_us(path[1]) => {
-                self.omit(output, header, "omitted (use '--all-systems' to show)");
+                self.omit(output, header, "omitted", " (use '--all-systems' to show)");
                 Ok(())
             }
             Shape::Derivation => {
@@ -142,13 +162,13 @@ impl Show<'_> {
                     let message = format!("attribute '{}.description' does not exist", output.name());
                     return Err(EvalError::eval(PosId::NONE, message));
                 };
-                self.line(&format!("{header}: template: {description}"));
+                self.line(&format!("{header}: template: {}", self.options.styled(BOLD, &description)));
                 json.insert("type".to_owned(), "template".into());
                 json.insert("description".to_owned(), description.into());
                 Ok(())
             }
             Shape::Other(kind, words) => {
-                self.line(&format!("{header}: {words}"));
+                self.line(&format!("{header}: {}", self.options.styled(MAGENTA, words)));
                 json.insert("type".to_owned(), kind.into());
                 Ok(())
             }
@@ -168,10 +188,10 @@ impl Show<'_> {
         self.options.all_systems || system == self.system
     }
 
-    fn omit(&mut self, output: &Output, header: &str, why: &str) {
+    fn omit(&mut self, output: &Output, header: &str, why: &str, remedy: &str) {
         match self.options.json {
-            true => (self.warn)(&format!("{} {why}", output.name())),
-            false => self.line(&format!("{header} {why}")),
+            true => (self.warn)(&format!("{} {why}{remedy}", output.name())),
+            false => self.line(&format!("{header} {}{remedy}", self.options.styled(MAGENTA, why))),
         }
     }
 
@@ -179,7 +199,7 @@ impl Show<'_> {
     fn unless_built(&mut self, done: Result<()>, output: &Output, header: &str) -> Result<()> {
         match done {
             Err(failure) if needs_build(&failure) => {
-                self.omit(output, header, "omitted due to use of import from derivation");
+                self.omit(output, header, "omitted due to use of import from derivation", "");
                 Ok(())
             }
             other => other,
@@ -205,7 +225,7 @@ impl Show<'_> {
             let (branch, below) =
                 if index + 1 == shown.len() { ("└───", "    ") } else { ("├───", "│   ") };
             let name = member.path.last().cloned().unwrap_or_default();
-            let header = format!("{prefix}{branch}{name}");
+            let header = self.options.styled(GREEN, &format!("{prefix}{branch}")) + &self.options.styled(BOLD, &name);
             let value = self.visit(evaluator, member, &header, &format!("{prefix}{below}"))?;
             json.insert(name, value);
         }
@@ -248,11 +268,11 @@ impl Show<'_> {
             return self.members(evaluator, output, header, prefix, json);
         }
         if !self.options.legacy {
-            self.omit(output, header, "omitted (use '--legacy' to show)");
+            self.omit(output, header, "omitted", " (use '--legacy' to show)");
             return Ok(());
         }
         if !self.is_for_us(&output.path[1]) {
-            self.omit(output, header, "omitted (use '--all-systems' to show)");
+            self.omit(output, header, "omitted", " (use '--all-systems' to show)");
             return Ok(());
         }
         let done = match output.is_derivation(evaluator) {
@@ -276,7 +296,8 @@ impl Show<'_> {
         if kind.as_deref() != Some("app") {
             return Err(EvalError::eval(PosId::NONE, "not an app definition"));
         }
-        self.line(&format!("{header}: app: {}", description.as_deref().unwrap_or("no description")));
+        let shown = description.as_deref().unwrap_or("no description");
+        self.line(&format!("{header}: app: {}", self.options.styled(BOLD, shown)));
         json.insert("type".to_owned(), "app".into());
         if let Some(description) = description {
             json.insert("description".to_owned(), description.into());

@@ -21,7 +21,7 @@ use self::{
 };
 use super::{Context, Result};
 use crate::{
-    cli::{Source, Test},
+    cli::{Source, SourceKind, Test},
     diagnostic::Failed,
     evaluation,
     flakes::{
@@ -88,6 +88,7 @@ impl Runner<'_> {
             file,
             expr: arguments.expr.clone(),
             attributes: arguments.attributes.clone(),
+            kind: SourceKind::Either,
             given: arguments.given.clone(),
             language: arguments.language.clone(),
             flake: arguments.flake.clone(),

@@ -1,9 +1,15 @@
-//! `nix`: those of its commands that deal with stores, hashes and keys.
+//! `nix`: its commands for flakes and what they have, for stores, hashes and keys.
 
+mod build;
 mod copy;
+mod evaluate;
+mod flake;
 mod hashes;
+mod installables;
 mod objects;
 mod path_info;
+mod registry;
+mod setup;
 mod upkeep;
 
 use std::{collections::BTreeSet, ffi::OsString, process::ExitCode, sync::Arc};
@@ -19,7 +25,14 @@ use super::{
 
 const HELP: &str = "Usage: nix COMMAND [FLAGS]
 
-The commands of Nix for stores, hashes and keys:
+The commands of Nix for flakes and what they have:
+
+  nix build, nix eval, nix run, nix shell, nix develop, nix fmt
+  nix flake archive|check|clone|info|init|lock|metadata|new|prefetch|prefetch-inputs|show|update
+  nix registry add|list|pin|remove|resolve
+  nix derivation show
+
+Those for stores, hashes and keys:
 
   nix path-info, nix copy, nix log
   nix store add|add-file|add-path|cat|delete|diff-closures|dump-path|gc|info|ls|make-content-addressed|optimise|
@@ -28,7 +41,7 @@ The commands of Nix for stores, hashes and keys:
   nix nar   pack
   nix key   generate-secret|convert-secret-to-public
 
-For building, evaluating and flakes there are zeval's own commands: see 'zeval --help'.
+They take Nix's flags. For more, such as a language server's view of errors, there are zeval's own commands: see 'zeval --help'.
 ";
 
 /// A command.
@@ -41,11 +54,45 @@ struct Entry {
     run: fn(&Call) -> Outcome<()>,
 }
 
+/// Flags of every command, with those of [`setup`] for the commands that evaluate.
+const SHARED: [&str; 4] = ["-L|--print-build-logs", "--offline", "--refresh", "--no-net"];
+const SOURCE: [&str; 2] = ["-f|--file", "--expr|-E"];
+const COMMAND: &str = "-c|--command";
+
 const RECURSIVE: &str = "-r|--recursive";
 const JSON: &str = "--json";
 
 #[rustfmt::skip]
 const COMMANDS: &[Entry] = &[
+    Entry { words: &["build"], run: build::run, valued: &["-o|--out-link"],
+            switches: &["--no-link", "--dry-run", JSON, "--print-out-paths", "--rebuild"] },
+    Entry { words: &["eval"], run: evaluate::eval, valued: &["--apply", "--write-to"],
+            switches: &[JSON, "--raw", "--read-only", "--pretty", "--no-pretty"] },
+    Entry { words: &["run"], run: evaluate::run, switches: &[], valued: &[] },
+    Entry { words: &["shell"], run: evaluate::shell, switches: &[], valued: &[COMMAND] },
+    Entry { words: &["env", "shell"], run: evaluate::shell, switches: &[], valued: &[COMMAND] },
+    Entry { words: &["develop"], run: evaluate::develop, valued: &[COMMAND, "--phase"],
+            switches: &["-i|--ignore-env|--ignore-environment", "--unpack", "--configure", "--build", "--check", "--install",
+                        "--installcheck"] },
+    Entry { words: &["fmt"], run: evaluate::format, switches: &[], valued: &[] },
+    Entry { words: &["derivation", "show"], run: evaluate::show_derivations, switches: &[RECURSIVE], valued: &[] },
+    Entry { words: &["flake", "archive"], run: flake::archive, switches: &[JSON, "--dry-run", "--no-check-sigs"], valued: &[] },
+    Entry { words: &["flake", "check"], run: flake::check, switches: &["--no-build", "--all-systems", JSON], valued: &[] },
+    Entry { words: &["flake", "clone"], run: flake::clone, switches: &[], valued: &["-f|--dest"] },
+    Entry { words: &["flake", "info"], run: flake::metadata, switches: &[JSON], valued: &[] },
+    Entry { words: &["flake", "init"], run: flake::init, switches: &[], valued: &["-t|--template"] },
+    Entry { words: &["flake", "lock"], run: flake::lock, switches: &[], valued: &[] },
+    Entry { words: &["flake", "metadata"], run: flake::metadata, switches: &[JSON], valued: &[] },
+    Entry { words: &["flake", "new"], run: flake::new, switches: &[], valued: &["-t|--template"] },
+    Entry { words: &["flake", "prefetch-inputs"], run: flake::prefetch_inputs, switches: &[], valued: &[] },
+    Entry { words: &["flake", "prefetch"], run: flake::prefetch, switches: &[JSON], valued: &["-o|--out-link"] },
+    Entry { words: &["flake", "show"], run: flake::show, switches: &["--legacy", "--all-systems", JSON], valued: &[] },
+    Entry { words: &["flake", "update"], run: flake::update, switches: &[], valued: &["--flake"] },
+    Entry { words: &["registry", "add"], run: registry::add, switches: &[], valued: &["--registry"] },
+    Entry { words: &["registry", "list"], run: registry::list, switches: &[], valued: &[] },
+    Entry { words: &["registry", "pin"], run: registry::pin, switches: &[], valued: &["--registry"] },
+    Entry { words: &["registry", "remove"], run: registry::remove, switches: &[], valued: &["--registry"] },
+    Entry { words: &["registry", "resolve"], run: registry::resolve, switches: &[], valued: &[] },
     Entry { words: &["path-info"], run: path_info::run, valued: &["--json-format"],
             switches: &[RECURSIVE, "-s|--size", "-S|--closure-size", "-h|--human-readable", "--sigs", JSON, "--all"] },
     Entry { words: &["copy"], run: copy::run, valued: &["--to", "--from"],
@@ -98,6 +145,8 @@ struct Call {
     values: Vec<(&'static str, String)>,
     /// The words that name the command.
     words: &'static [&'static str],
+    /// What stands behind `--` or is the command of `--command`: not looked into.
+    tail: Vec<String>,
 }
 
 /// Runs the command.
@@ -116,25 +165,79 @@ fn parse_and_run(arguments: &[OsString]) -> Outcome<()> {
         _ => sub_command(&words[at], words.get(at + 1), &groups)?,
     };
     let (before, after) = (&arguments[..at], &arguments[at + entry.words.len()..]);
-    let rest: Vec<OsString> = before.iter().chain(after).cloned().collect();
+    let mut rest: Vec<OsString> = before.iter().chain(after).cloned().collect();
+    let mut tail = Vec::new();
+    if entry.evaluates()
+        && let Some(end) = rest.iter().position(|word| word == "--")
+    {
+        tail = texts(rest.split_off(end).into_iter().skip(1));
+    }
     let mut switches = BTreeSet::new();
     let mut values = Vec::new();
     let common = flags::parse(&rest, &mut |flag, rest: &mut Rest| {
-        if let Some(name) = known(entry.switches, flag) {
+        if let Some(name) = entry.switch(flag) {
             switches.insert(name);
-        } else if let Some(name) = known(entry.valued, flag) {
-            values.push((name, rest.value(flag)?.to_string_lossy().into_owned()));
+        } else if known(entry.valued, flag) == known(&[COMMAND], flag) && flag_is(COMMAND, flag) {
+            tail = texts(rest.all());
+        } else if let Some(name) = entry.valued(flag) {
+            let count = if setup::PAIRS.contains(&name) { 2 } else { 1 };
+            for _ in 0..count {
+                values.push((name, rest.value(flag)?.to_string_lossy().into_owned()));
+            }
         } else {
             return Ok(false);
         }
         Ok(true)
     });
-    let common = match common {
+    let mut common = match common {
         Ok(common) => common,
         Err(message) => return usage(message),
     };
+    if entry.evaluates() {
+        common.build_output = switches.contains("-L");
+        if values.iter().any(|(name, _)| *name == "-f") && entry.words[0] != "flake" {
+            common.settings.set_default("pure-eval", "false");
+        }
+    }
+    if switches.contains("--offline") || switches.contains("--no-net") {
+        common.settings.set("tarball-ttl", &u32::MAX.to_string());
+        common.settings.set("substitute", "false");
+    }
+    if switches.contains("--refresh") {
+        common.settings.set("tarball-ttl", "0");
+    }
     common.show_warnings();
-    (entry.run)(&Call { common, switches, values, words: entry.words })
+    (entry.run)(&Call { common, switches, values, words: entry.words, tail })
+}
+
+fn texts(words: impl IntoIterator<Item = OsString>) -> Vec<String> {
+    words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+fn flag_is(names: &str, flag: &str) -> bool {
+    names.split('|').any(|name| name == flag)
+}
+
+impl Entry {
+    /// Whether the command may evaluate: its operands are flakes, or attributes of an expression.
+    fn evaluates(&self) -> bool {
+        let groups = ["build", "eval", "run", "shell", "env", "develop", "fmt", "derivation", "flake", "registry"];
+        groups.contains(&self.words[0]) || matches!(self.words, ["path-info"])
+    }
+
+    /// The first name of a switch of the command.
+    fn switch(&self, flag: &str) -> Option<&'static str> {
+        let shared = || known(&SHARED, flag).or(known(&setup::SWITCHES, flag));
+        known(self.switches, flag).or_else(|| self.evaluates().then(shared).flatten())
+    }
+
+    /// The first name of a flag of the command that has a value.
+    fn valued(&self, flag: &str) -> Option<&'static str> {
+        let is_expression = self.evaluates() && !matches!(self.words[0], "flake" | "registry");
+        let source = || is_expression.then(|| known(&SOURCE, flag)).flatten();
+        let shared = || self.evaluates().then(|| known(&setup::VALUED, flag)).flatten();
+        known(self.valued, flag).or_else(source).or_else(shared)
+    }
 }
 
 fn without_command(words: &[String]) -> Outcome<()> {
@@ -177,6 +280,11 @@ impl Call {
 
     fn value(&self, name: &str) -> Option<&str> {
         self.values.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a flag that may be given several times.
+    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.values.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
     fn store(&self) -> Outcome<Arc<Store>> {

@@ -1,0 +1,92 @@
+//! `nix build`, and what of it other commands share.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+use zeval_builder::{build::Check, store::Store};
+
+use super::{
+    super::{
+        outcome::{Outcome, Stop},
+        realise::{Realiser, Wanted},
+    },
+    Call,
+    installables::{Meant, meant, operands},
+    setup::Setup,
+};
+use crate::commands::build_options;
+
+pub fn run(call: &Call) -> Outcome<()> {
+    let setup = call.setup()?;
+    let store = setup.context.store()?;
+    let meant = meant(call, &setup, &store, &operands(call))?;
+    if call.has("--dry-run") {
+        let wanted: Vec<Wanted> = meant.iter().map(Meant::wanted).collect();
+        realiser(call, &setup, &store)?.announce(&wanted)?;
+    } else {
+        realise(call, &setup, &store, &meant)?;
+        if !call.has("--no-link") {
+            link(call.value("-o").unwrap_or("result"), &store, &meant)?;
+        }
+    }
+    if call.has("--json") {
+        let built: Outcome<Vec<Value>> = meant.iter().map(|meant| as_json(&store, meant)).collect();
+        println!("{}", json!(built?));
+    }
+    if call.has("--print-out-paths") {
+        for meant in &meant {
+            meant.paths(&store)?.iter().for_each(|(_, path)| println!("{path}"));
+        }
+    }
+    Ok(())
+}
+
+fn realiser<'s>(call: &Call, setup: &Setup, store: &'s Store) -> Outcome<Realiser<'s>> {
+    let options = build_options(&setup.build, &setup.language.option)?;
+    Ok(Realiser::new(store, options, &call.common))
+}
+
+/// Makes valid what operands mean.
+pub fn realise(call: &Call, setup: &Setup, store: &Store, meant: &[Meant]) -> Outcome<()> {
+    let mut realiser = realiser(call, setup, store)?;
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for meant in meant.iter().map(Meant::wanted) {
+        if !wanted.contains(&meant) {
+            wanted.push(meant);
+        }
+    }
+    realiser.announce(&wanted)?;
+    if call.has("--rebuild") {
+        realiser.options.check = Check::Wanted;
+    }
+    realiser.build(&wanted).map_err(|stop| match stop {
+        // The exit statuses of nix-build are not those of nix.
+        Stop::Failed { text, .. } => Stop::of(text),
+        other => other,
+    })
+}
+
+/// Links to outputs: those of the first operand have the plain name, those of others a number; outputs but `out` are named.
+fn link(base: &str, store: &Store, meant: &[Meant]) -> Outcome<()> {
+    for (index, meant) in meant.iter().enumerate() {
+        let mut base = base.to_owned();
+        if index > 0 {
+            base.push_str(&format!("-{index}"));
+        }
+        for (output, path) in meant.paths(store)? {
+            let name = match output.as_str() {
+                "out" => base.clone(),
+                output => format!("{base}-{output}"),
+            };
+            store.add_root(&PathBuf::from(name), &path)?;
+        }
+    }
+    Ok(())
+}
+
+fn as_json(store: &Store, meant: &Meant) -> Outcome<Value> {
+    let Meant::Outputs { drv, outputs } = meant else { return Ok(json!(meant.top().to_string())) };
+    let mut paths: Map<String, Value> = outputs.iter().map(|output| (output.clone(), Value::Null)).collect();
+    paths.extend(meant.paths(store)?.into_iter().map(|(name, path)| (name, json!(path.to_string()))));
+    Ok(json!({ "drvPath": drv.to_string(), "outputs": paths }))
+}

@@ -1,0 +1,115 @@
+//! `nix eval`, `run`, `shell`, `develop`, `fmt` and `derivation show`: what is evaluated, and programs from it.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::outcome::{Outcome, fail},
+    Call,
+    build::realise,
+    installables::{meant, operands, too_many},
+};
+use crate::{
+    cli::{Develop, Eval, Run},
+    commands,
+};
+
+pub fn eval(call: &Call) -> Outcome<()> {
+    let setup = call.setup()?;
+    let operands = operands(call);
+    if let Some(more) = operands.get(1) {
+        return too_many(more);
+    }
+    let arguments = Eval {
+        source: setup.source(call, operands.first().map(String::as_str)),
+        json: call.has("--json"),
+        raw: call.has("--raw"),
+        xml: false,
+        strict: true,
+        apply: call.value("--apply").map(Into::into),
+        write_to: call.value("--write-to").map(Into::into),
+    };
+    Ok(commands::eval::run(&setup.context, &arguments)?)
+}
+
+pub fn run(call: &Call) -> Outcome<()> {
+    let setup = call.setup()?;
+    let mut operands = operands(call).into_iter();
+    let installable = operands.next().unwrap_or_else(|| ".".to_owned());
+    let arguments = operands.chain(call.tail.iter().cloned()).collect();
+    let run =
+        Run { installable, arguments, flags: setup.flakes, language: setup.language, options: setup.build };
+    Ok(commands::run::run(&setup.context, &run)?)
+}
+
+/// `nix fmt`: the formatter of a flake, run with the arguments.
+pub fn format(call: &Call) -> Outcome<()> {
+    let setup = call.setup()?;
+    let arguments = operands(call).into_iter().chain(call.tail.iter().cloned()).collect();
+    let system = crate::commands::settings(&setup.language.option)?;
+    let system = system.text("system").map_or_else(|| zeval_evaluator::Settings::default().system, str::to_owned);
+    let run = Run {
+        installable: format!(".#.formatter.{system}"),
+        arguments,
+        flags: setup.flakes,
+        language: setup.language,
+        options: setup.build,
+    };
+    Ok(commands::run::run(&setup.context, &run)?)
+}
+
+pub fn shell(call: &Call) -> Outcome<()> {
+    let setup = call.setup()?;
+    let store = setup.context.store()?;
+    let meant = meant(call, &setup, &store, &operands(call))?;
+    realise(call, &setup, &store, &meant)?;
+    let mut paths = Vec::new();
+    for meant in &meant {
+        paths.extend(meant.paths(&store)?.into_iter().map(|(_, path)| path.to_string()));
+    }
+    Ok(commands::run::enter_with(&store, &paths, &call.tail)?)
+}
+
+pub fn develop(call: &Call) -> Outcome<()> {
+    let setup = call.setup()?;
+    let operands = operands(call);
+    if let Some(more) = operands.get(1) {
+        return too_many(more);
+    }
+    let phases = ["--unpack", "--configure", "--build", "--check", "--install", "--installcheck"];
+    let phase = phases.into_iter().find(|flag| call.has(flag)).map(|flag| match flag {
+        "--installcheck" => "installCheck".to_owned(),
+        flag => flag.trim_start_matches('-').to_owned(),
+    });
+    let develop = Develop {
+        source: setup.source(call, operands.first().map(String::as_str)),
+        command: call.tail.clone(),
+        phase: phase.or(call.value("--phase").map(|phase| phase.trim_end_matches("Phase").to_owned())),
+        ignore_env: call.has("-i"),
+        options: setup.build,
+    };
+    Ok(commands::develop::run(&setup.context, &develop)?)
+}
+
+/// `nix derivation show`
+pub fn show_derivations(call: &Call) -> Outcome<()> {
+    let setup = call.setup()?;
+    let store = setup.context.store()?;
+    let tops = meant(call, &setup, &store, &operands(call))?;
+    let mut drvs: std::collections::BTreeSet<_> = tops.iter().map(|meant| meant.top().clone()).collect();
+    if call.has("-r") {
+        drvs = store.closure(&drvs)?;
+    }
+    let mut all = Map::new();
+    for drv in drvs {
+        match drv.is_derivation() {
+            true => {
+                let derivation = store.derivation(&drv)?;
+                all.insert(drv.base_name().to_owned(), derivation.to_json());
+            }
+            false if call.has("-r") => {}
+            false => return fail(format!("path '{drv}' is not a store derivation")),
+        }
+    }
+    println!("{}", json!({ "derivations": Value::Object(all), "version": 4 }));
+    Ok(())
+}
