@@ -20,7 +20,11 @@ use std::{ffi::OsString, path::Path, process::ExitCode};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The exit status of a program that a closed pipe ended, as shells have it.
+const PIPE_CLOSED: i32 = 141;
+
 fn main() -> ExitCode {
+    end_when_nobody_reads();
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
     let arguments: Vec<OsString> = arguments.collect();
@@ -37,6 +41,17 @@ fn main() -> ExitCode {
     let status = run(&program, arguments);
     zeval_builder::store::end_sessions();
     status
+}
+
+/// Ends the program where it prints to a pipe that was closed: that is no error to tell of.
+fn end_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str().is_some_and(|text| text.starts_with("failed printing to std")) {
+            std::process::exit(PIPE_CLOSED);
+        }
+        usual(panic);
+    }));
 }
 
 /// Runs the command that the program's name or the first argument means.

@@ -20,7 +20,7 @@ use zeval_evaluator::{
 
 use super::{Context, Result};
 use crate::{
-    cli::Eval,
+    cli::{Eval, SourceKind},
     diagnostic::Failed,
     evaluation::{self, Input},
 };
@@ -35,6 +35,8 @@ pub fn run(context: &Context, arguments: &Eval) -> Result<()> {
         context.evaluate(&arguments.source, &store, &Default::default(), |evaluator, value, given| {
             let value = match given {
                 [] => value,
+                // `nix eval` calls functions on the way to an attribute only.
+                _ if arguments.source.kind == SourceKind::File => value,
                 given => evaluation::auto_call(evaluator, value, given)?,
             };
             let value = applied(evaluator, value, arguments)?;
@@ -76,10 +78,12 @@ fn output(
         let mut out = Vec::new();
         return evaluator.to_xml(value, arguments.strict, true, &mut out).map(|()| out);
     }
-    let text = match arguments.strict || arguments.source.flake().is_some() {
+    // As `nix eval` has it: what fails inside of the value is printed there.
+    let errors = if arguments.strict { Errors::Fail } else { Errors::FailOutermost };
+    let is_nix = arguments.source.kind != SourceKind::Either;
+    let text = match arguments.strict || is_nix || arguments.source.flake().is_some() {
         true => {
-            let whole =
-                forced::Options { depth: usize::MAX, lines: false, colours: false, errors: Errors::Fail };
+            let whole = forced::Options { depth: usize::MAX, lines: false, colours: false, errors };
             forced::value(evaluator, value, whole)?
         }
         false => print::shallow(evaluator.force(value)?),

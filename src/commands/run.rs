@@ -32,9 +32,10 @@ use crate::{
 };
 
 /// What is to be run, and what must be built for it.
-struct Program {
+pub struct Program {
     path: Path,
-    needs: Vec<DrvOutput>,
+    /// What must be built.
+    pub needs: Vec<DrvOutput>,
 }
 
 /// Where a program is.
@@ -47,22 +48,34 @@ enum Path {
 
 /// `zeval run`
 pub fn run(context: &Context, arguments: &Run) -> Result<()> {
+    let program = find_program(context, arguments)?;
+    let store = context.store()?;
+    let built = build(context, &store, &arguments.options, &arguments.language, &program.needs)?;
+    program.start(&store, &built, arguments.arguments.clone())
+}
+
+/// Finds the program that is meant.
+pub fn find_program(context: &Context, arguments: &Run) -> Result<Program> {
     let (flags, language) = (&arguments.flags, &arguments.language);
-    let program = with_found(context, language, flags, &arguments.options, |evaluator, flakes| {
+    with_found(context, language, flags, &arguments.options, |evaluator, flakes| {
         let search = Search::first(&flakes.system, "apps", "defaultApp");
         let found = find(evaluator, flakes, &arguments.installable, &search)?;
         program(evaluator, &found)
-    })?;
-    let store = context.store()?;
-    let built = build(context, &store, &arguments.options, &arguments.language, &program.needs)?;
-    let path = match program.path {
-        Path::Exact(path) => path,
-        Path::Named(name) => match built.first() {
-            Some(output) => format!("{output}/bin/{name}"),
-            None => name,
-        },
-    };
-    enter(&store, path, arguments.arguments.clone(), Vec::new())
+    })
+}
+
+impl Program {
+    /// Becomes the program, what it needs having been built.
+    pub fn start(self, store: &Store, built: &[String], arguments: Vec<String>) -> Result<()> {
+        let path = match self.path {
+            Path::Exact(path) => path,
+            Path::Named(name) => match built.first() {
+                Some(output) => format!("{output}/bin/{name}"),
+                None => name,
+            },
+        };
+        enter(store, path, arguments, Vec::new())
+    }
 }
 
 /// `zeval shell`

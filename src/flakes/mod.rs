@@ -179,7 +179,9 @@ impl Flakes {
 
     /// Reads a reference as the command line has it.
     pub fn reference(&self, text: &str) -> Result<FlakeRef> {
-        Ok(self.installable(text)?.reference)
+        let base = current_folder()?;
+        let settings = self.inputs.settings();
+        FlakeRef::parse(settings, &with_home(text), Flakes::reading(&base, false)).map_err(failed)
     }
 
     /// Reads `REF#ATTRIBUTE^OUTPUTS` as the command line has it.
@@ -323,8 +325,9 @@ impl Flakes {
         let base = current_folder()?;
         let settings = self.inputs.settings();
         for pair in self.flags.override_flake.chunks_exact(2) {
-            let read =
-                |text: &str| FlakeRef::parse(settings, &with_home(text), Flakes::reading(&base, true)).map_err(failed);
+            let read = |text: &str| {
+                FlakeRef::parse(settings, &with_home(text), Flakes::reading(&base, true)).map_err(failed)
+            };
             let (from, to) = (read(&pair[0])?, read(&pair[1])?);
             let folder = Some(to.folder).filter(|folder| !folder.is_empty());
             self.fetcher()?.override_registry(Entry { from: from.input, to: to.input, folder, exact: false });

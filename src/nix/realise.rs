@@ -1,11 +1,15 @@
 //! Building for the commands under Nix's names: what they say before, meanwhile, and when something fails.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Write,
+    sync::{Mutex, PoisonError},
+};
 
 use zeval_builder::{
     build::{BuildError, BuildOptions, Check},
     cancel::Cancellation,
-    events::{Event, Observer},
+    events::{ActivityId, Event, Observer},
     fetch::{self, FetchError, Reason},
     schedule::{Builder, DrvOutput, Failure, RealiseError},
     store::Store,
@@ -33,12 +37,15 @@ pub struct Realiser<'s> {
     pub options: BuildOptions,
     pub verbosity: i32,
     pub build_output: bool,
+    /// Whether the name of its build stands before each line that a builder prints.
+    pub named: bool,
 }
 
 impl<'s> Realiser<'s> {
     /// As the shared flags want it.
     pub fn new(store: &'s Store, options: BuildOptions, common: &Common) -> Realiser<'s> {
-        Realiser { store, options, verbosity: common.verbosity, build_output: common.build_output }
+        let (verbosity, build_output) = (common.verbosity, common.build_output);
+        Realiser { store, options, verbosity, build_output, named: false }
     }
 
     /// Says what will have to be built, and what nobody knows how to.
@@ -90,7 +97,7 @@ impl<'s> Realiser<'s> {
         {
             return fail(nothing_to_compare(&new.drv));
         }
-        let lines = Lines { verbosity: self.verbosity, build_output: self.build_output };
+        let lines = Lines::new(self.verbosity, self.build_output, self.named);
         let builder = Builder::new(self.store, self.options.clone());
         match builder.build(&wanted, &lines, &Cancellation::new()) {
             Ok(_) => {}
@@ -353,10 +360,29 @@ fn exit_status(failures: &[Failure], is_fixed: impl Fn(&StorePath) -> bool) -> u
 
 /// What happens, a line each, as Nix's older commands say it.
 pub struct Lines {
-    /// How much is said.
-    pub verbosity: i32,
-    /// Whether what builders print is shown.
-    pub build_output: bool,
+    verbosity: i32,
+    build_output: bool,
+    /// The names of what is being built, if they are to be shown.
+    names: Option<Mutex<HashMap<ActivityId, String>>>,
+}
+
+impl Lines {
+    /// How much is said, whether what builders print is shown, and whether with the name of the build.
+    pub fn new(verbosity: i32, build_output: bool, named: bool) -> Lines {
+        Lines { verbosity, build_output, names: named.then(Mutex::default) }
+    }
+
+    fn started(&self, id: ActivityId, name: String) {
+        if let Some(names) = &self.names {
+            names.lock().unwrap_or_else(PoisonError::into_inner).insert(id, name);
+        }
+    }
+
+    fn log_line(&self, id: ActivityId, line: &str) {
+        let Some(names) = &self.names else { return eprintln!("{line}") };
+        let names = names.lock().unwrap_or_else(PoisonError::into_inner);
+        eprintln!("{}> {line}", names.get(&id).map(String::as_str).unwrap_or_default());
+    }
 }
 
 impl crate::progress::View for Lines {
@@ -370,8 +396,13 @@ impl crate::progress::View for Lines {
 impl Observer for Lines {
     fn event(&self, event: Event) {
         match event {
-            Event::Started { drv, .. } if self.verbosity >= INFO => eprintln!("building '{drv}'..."),
-            Event::LogLine { line, .. } if self.build_output => eprintln!("{line}"),
+            Event::Started { id, drv, name, .. } => {
+                if self.verbosity >= INFO {
+                    eprintln!("building '{drv}'...");
+                }
+                self.started(id, name);
+            }
+            Event::LogLine { id, line } if self.build_output => self.log_line(id, &line),
             Event::WaitingForLock { path, .. } if self.verbosity >= INFO => {
                 eprintln!("waiting for lock on '{path}'");
             }

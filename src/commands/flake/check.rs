@@ -83,35 +83,33 @@ pub fn run(
             Ok((check.checked, check.wanted, check.failures, check.omitted))
         })?;
     let count = failures.len();
-    if count == 0 && !(options.build && !wanted.is_empty()) {
-        context.view.stage("all checks passed!");
-    }
-    if !omitted.is_empty() && !context.global.quiet {
-        eprintln!(
-            "warning: The check omitted these incompatible systems: {}\nUse '--all-systems' to check all.",
-            omitted.join(", ")
-        );
-    }
     for failure in failures {
         context.tell(&failure.into());
     }
     if options.build && !wanted.is_empty() {
         let store = context.store()?;
-        let drvs: std::collections::BTreeSet<&StorePath> = wanted.iter().map(|wanted| &wanted.drv).collect();
-        context.view.stage(&format!("running {} flake checks...", drvs.len()));
-        Builder::new(&store, build_options).build(&wanted, &*context.view, &context.cancellation)?;
+        let builder = Builder::new(&store, build_options);
+        let missing = builder.plan(&wanted)?.len();
+        context.view.stage(&format!("running {missing} flake checks..."));
+        builder.build(&wanted, &*context.view, &context.cancellation)?;
     }
     if options.json {
         let checked: Vec<_> =
             checked.iter().map(|(name, drv)| json!({ "attribute": name, "drvPath": drv })).collect();
         print_json(&json!(checked));
     }
-    match count {
-        0 => Ok(()),
-        count => Err(crate::diagnostic::Failed::other(format!(
-            "{count} of the flake's outputs failed their checks"
-        ))),
+    if count > 0 {
+        let message = format!("{count} of the flake's outputs failed their checks");
+        return Err(crate::diagnostic::Failed::other(message));
     }
+    context.view.stage("all checks passed!");
+    if !omitted.is_empty() && !context.global.quiet {
+        eprintln!(
+            "warning: The check omitted these incompatible systems: {}\nUse '--all-systems' to check all.",
+            omitted.join(", ")
+        );
+    }
+    Ok(())
 }
 
 struct Check<'c> {
@@ -135,7 +133,7 @@ fn wrong(message: String) -> Failure {
 
 impl Check<'_> {
     fn all(&mut self, evaluator: &mut Evaluator, outputs: &Output) -> Result<()> {
-        let mut members = outputs.members(evaluator)?;
+        let mut members = outputs.members_as_met(evaluator)?;
         // As Nix does: jobs first.
         members.sort_by_key(|member| member.path[0] != "hydraJobs");
         for member in members {
@@ -404,12 +402,12 @@ impl Check<'_> {
 /// The members of what must be a set.
 fn members(evaluator: &mut Evaluator, output: &Output) -> Result<Vec<Output>> {
     evaluator.expect_attrs(output.value, output.pos, "")?;
-    output.members(evaluator)
+    output.members_as_met(evaluator)
 }
 
 /// Refuses attributes that do not belong there.
 fn only(evaluator: &mut Evaluator, output: &Output, allowed: &[&str], kind: &str) -> Result<()> {
-    for member in output.members(evaluator)? {
+    for member in output.members_as_met(evaluator)? {
         let name = member.path.last().map(String::as_str).unwrap_or_default();
         if !allowed.contains(&name) {
             let message = format!("{kind} '{}' has unsupported attribute '{name}'", output.name());

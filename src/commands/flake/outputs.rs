@@ -1,7 +1,10 @@
 //! Walking the outputs of a flake.
 
 use zeval_evaluator::{
-    EvalError, Evaluator, Failure, Symbol, Value, View, eval::error::Traced, position::PosId,
+    EvalError, Evaluator, Failure, Symbol, Value, View,
+    eval::error::Traced,
+    position::PosId,
+    value::{Attrs, Slot},
 };
 
 use crate::flakes::select::string;
@@ -30,18 +33,31 @@ impl Output {
 
     /// The members, in the order of their names; an error if it is no set.
     pub fn members(&self, evaluator: &mut Evaluator) -> Result<Vec<Output>> {
+        let attrs = self.attrs(evaluator)?;
+        let sorted = attrs.flatten(&mut evaluator.heap).sorted();
+        Ok(sorted.into_iter().map(|(name, slot)| self.with(attrs, name, slot)).collect())
+    }
+
+    /// The members, in the order in which their names were first met: as Nix goes through them where it is not for people.
+    pub fn members_as_met(&self, evaluator: &mut Evaluator) -> Result<Vec<Output>> {
+        let attrs = self.attrs(evaluator)?;
+        let members = attrs.flatten(&mut evaluator.heap);
+        Ok(members.iter().map(|(name, slot)| self.with(attrs, name, slot)).collect())
+    }
+
+    fn attrs(&self, evaluator: &mut Evaluator) -> Result<&'static Attrs> {
         let value = evaluator.force_at(self.value, self.pos)?;
         let View::Attrs(attrs) = value.view() else {
             let message = format!("'{}' is not an attribute set", self.name());
             return Err(EvalError::wrong_type(PosId::NONE, message));
         };
-        let sorted = attrs.flatten(&mut evaluator.heap).sorted();
-        let member = |(name, slot): (Symbol, &'static zeval_evaluator::value::Slot)| {
-            let mut path = self.path.clone();
-            path.push(name.text().to_string());
-            Output { path, value: slot.get(), pos: attrs.position(name).unwrap_or_default() }
-        };
-        Ok(sorted.into_iter().map(member).collect())
+        Ok(attrs)
+    }
+
+    fn with(&self, attrs: &'static Attrs, name: Symbol, slot: &'static Slot) -> Output {
+        let mut path = self.path.clone();
+        path.push(name.text().to_string());
+        Output { path, value: slot.get(), pos: attrs.position(name).unwrap_or_default() }
     }
 
     /// A member, if it is there.

@@ -225,7 +225,8 @@ impl Show<'_> {
             let (branch, below) =
                 if index + 1 == shown.len() { ("└───", "    ") } else { ("├───", "│   ") };
             let name = member.path.last().cloned().unwrap_or_default();
-            let header = self.options.styled(GREEN, &format!("{prefix}{branch}")) + &self.options.styled(BOLD, &name);
+            let header =
+                self.options.styled(GREEN, &format!("{prefix}{branch}")) + &self.options.styled(BOLD, &name);
             let value = self.visit(evaluator, member, &header, &format!("{prefix}{below}"))?;
             json.insert(name, value);
         }

@@ -21,8 +21,7 @@ pub fn run(call: &Call) -> Outcome<()> {
     let store = setup.context.store()?;
     let meant = meant(call, &setup, &store, &operands(call))?;
     if call.has("--dry-run") {
-        let wanted: Vec<Wanted> = meant.iter().map(Meant::wanted).collect();
-        realiser(call, &setup, &store)?.announce(&wanted)?;
+        announce(call, &setup, &store, &meant)?;
     } else {
         realise(call, &setup, &store, &meant)?;
         if !call.has("--no-link") {
@@ -43,7 +42,15 @@ pub fn run(call: &Call) -> Outcome<()> {
 
 fn realiser<'s>(call: &Call, setup: &Setup, store: &'s Store) -> Outcome<Realiser<'s>> {
     let options = build_options(&setup.build, &setup.language.option)?;
-    Ok(Realiser::new(store, options, &call.common))
+    let mut realiser = Realiser::new(store, options, &call.common);
+    realiser.named = true;
+    Ok(realiser)
+}
+
+/// Says what would have to be built.
+pub fn announce(call: &Call, setup: &Setup, store: &Store, meant: &[Meant]) -> Outcome<()> {
+    let wanted: Vec<Wanted> = meant.iter().map(Meant::wanted).collect();
+    realiser(call, setup, store)?.announce(&wanted)
 }
 
 /// Makes valid what operands mean.

@@ -6,7 +6,8 @@ use super::{
     super::outcome::{Outcome, fail},
     Call,
     build::realise,
-    installables::{meant, operands, too_many},
+    installables::{Meant, meant, operands, too_many},
+    setup::Setup,
 };
 use crate::{
     cli::{Develop, Eval, Run},
@@ -24,7 +25,7 @@ pub fn eval(call: &Call) -> Outcome<()> {
         json: call.has("--json"),
         raw: call.has("--raw"),
         xml: false,
-        strict: true,
+        strict: false,
         apply: call.value("--apply").map(Into::into),
         write_to: call.value("--write-to").map(Into::into),
     };
@@ -36,9 +37,27 @@ pub fn run(call: &Call) -> Outcome<()> {
     let mut operands = operands(call).into_iter();
     let installable = operands.next().unwrap_or_else(|| ".".to_owned());
     let arguments = operands.chain(call.tail.iter().cloned()).collect();
-    let run =
-        Run { installable, arguments, flags: setup.flakes, language: setup.language, options: setup.build };
-    Ok(commands::run::run(&setup.context, &run)?)
+    start(call, setup, installable, arguments)
+}
+
+/// Builds what a program needs, and becomes it.
+fn start(call: &Call, setup: Setup, installable: String, arguments: Vec<String>) -> Outcome<()> {
+    let run = Run {
+        installable,
+        arguments,
+        flags: setup.flakes.clone(),
+        language: setup.language.clone(),
+        options: setup.build.clone(),
+    };
+    let store = setup.context.store()?;
+    let program = commands::run::find_program(&setup.context, &run)?;
+    let needs: Vec<Meant> = program.needs.iter().map(Meant::of).collect();
+    realise(call, &setup, &store, &needs)?;
+    let mut built = Vec::new();
+    for need in &needs {
+        built.extend(need.paths(&store)?.into_iter().map(|(_, path)| path.to_string()));
+    }
+    Ok(program.start(&store, &built, run.arguments)?)
 }
 
 /// `nix fmt`: the formatter of a flake, run with the arguments.
@@ -46,15 +65,9 @@ pub fn format(call: &Call) -> Outcome<()> {
     let setup = call.setup()?;
     let arguments = operands(call).into_iter().chain(call.tail.iter().cloned()).collect();
     let system = crate::commands::settings(&setup.language.option)?;
-    let system = system.text("system").map_or_else(|| zeval_evaluator::Settings::default().system, str::to_owned);
-    let run = Run {
-        installable: format!(".#.formatter.{system}"),
-        arguments,
-        flags: setup.flakes,
-        language: setup.language,
-        options: setup.build,
-    };
-    Ok(commands::run::run(&setup.context, &run)?)
+    let system =
+        system.text("system").map_or_else(|| zeval_evaluator::Settings::default().system, str::to_owned);
+    start(call, setup, format!(".#.formatter.{system}"), arguments)
 }
 
 pub fn shell(call: &Call) -> Outcome<()> {

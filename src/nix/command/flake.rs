@@ -108,7 +108,7 @@ pub fn init(call: &Call) -> Outcome<()> {
 
 pub fn new(call: &Call) -> Outcome<()> {
     match &operands(call)[..] {
-        [] => usage("required argument 'dest-dir' is missing"),
+        [] => usage("more arguments are required"),
         [folder] => make(call, &call.setup()?, Path::new(folder)),
         [_, more, ..] => too_many(more),
     }

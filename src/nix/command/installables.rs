@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use zeval_builder::{schedule::DrvOutput, store::Store};
-use zeval_evaluator::{Evaluator, Failure, Value, View, eval::coerce::Coercion, position::PosId};
 use zeval_evaluator::value::context::ContextElement;
+use zeval_evaluator::{Evaluator, Failure, Value, View, eval::coerce::Coercion, position::PosId};
 use zeval_model::{STORE_DIR, StorePath};
 
 use super::{
@@ -35,6 +35,11 @@ pub enum Meant {
 }
 
 impl Meant {
+    /// One output.
+    pub fn of(output: &DrvOutput) -> Meant {
+        Meant::Outputs { drv: output.drv.clone(), outputs: vec![output.output.clone()] }
+    }
+
     /// The same, as what builds it wants it.
     pub fn wanted(&self) -> Wanted {
         match self {
@@ -160,18 +165,19 @@ fn of_flakes(setup: &Setup, operands: &[&String]) -> Outcome<Vec<Meant>> {
     if operands.is_empty() {
         return Ok(Vec::new());
     }
-    let found = with_found(&setup.context, &setup.language, &setup.flakes, &setup.build, |evaluator, flakes| {
-        let search = Search::packages(&flakes.system);
-        let mut all = Vec::new();
-        for operand in operands {
-            let found = find(evaluator, flakes, operand, &search)?;
-            all.push(match opaque(evaluator, found.value)? {
-                Some(path) => Meant::Path(path),
-                None => outputs(evaluator, &found)?,
-            });
-        }
-        Ok(all)
-    })?;
+    let found =
+        with_found(&setup.context, &setup.language, &setup.flakes, &setup.build, |evaluator, flakes| {
+            let search = Search::packages(&flakes.system);
+            let mut all = Vec::new();
+            for operand in operands {
+                let found = find(evaluator, flakes, operand, &search)?;
+                all.push(match opaque(evaluator, found.value)? {
+                    Some(path) => Meant::Path(path),
+                    None => outputs(evaluator, &found)?,
+                });
+            }
+            Ok(all)
+        })?;
     Ok(found)
 }
 
@@ -202,12 +208,6 @@ fn opaque(evaluator: &mut Evaluator, value: Value) -> Result<Option<StorePath>, 
     match references[..] {
         [ContextElement::Opaque(path)] => Ok(Some(path.clone())),
         _ => Ok(None),
-    }
-}
-
-impl From<Meant> for Wanted {
-    fn from(meant: Meant) -> Wanted {
-        meant.wanted()
     }
 }
 

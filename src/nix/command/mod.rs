@@ -58,6 +58,8 @@ struct Entry {
 const SHARED: [&str; 4] = ["-L|--print-build-logs", "--offline", "--refresh", "--no-net"];
 const SOURCE: [&str; 2] = ["-f|--file", "--expr|-E"];
 const COMMAND: &str = "-c|--command";
+/// The first name of [`COMMAND`]: all behind it is the command.
+const COMMAND_FLAG: &str = "-c";
 
 const RECURSIVE: &str = "-r|--recursive";
 const JSON: &str = "--json";
@@ -94,9 +96,9 @@ const COMMANDS: &[Entry] = &[
     Entry { words: &["registry", "remove"], run: registry::remove, switches: &[], valued: &["--registry"] },
     Entry { words: &["registry", "resolve"], run: registry::resolve, switches: &[], valued: &[] },
     Entry { words: &["path-info"], run: path_info::run, valued: &["--json-format"],
-            switches: &[RECURSIVE, "-s|--size", "-S|--closure-size", "-h|--human-readable", "--sigs", JSON, "--all"] },
+            switches: &[RECURSIVE, "-s|--size", "-S|--closure-size", "-h|--human-readable", "--sigs", JSON, "--all", "--derivation"] },
     Entry { words: &["copy"], run: copy::run, valued: &["--to", "--from"],
-            switches: &[RECURSIVE, "--no-recursive", "--all", "--no-check-sigs", "-s|--substitute-on-destination"] },
+            switches: &[RECURSIVE, "--no-recursive", "--all", "--no-check-sigs", "-s|--substitute-on-destination", "--derivation"] },
     Entry { words: &["log"], run: objects::log, switches: &[], valued: &[] },
     Entry { words: &["store", "add"], run: objects::add, switches: &["--dry-run"],
             valued: &["-n|--name", "--mode", "--hash-algo"] },
@@ -177,7 +179,7 @@ fn parse_and_run(arguments: &[OsString]) -> Outcome<()> {
     let common = flags::parse(&rest, &mut |flag, rest: &mut Rest| {
         if let Some(name) = entry.switch(flag) {
             switches.insert(name);
-        } else if known(entry.valued, flag) == known(&[COMMAND], flag) && flag_is(COMMAND, flag) {
+        } else if known(entry.valued, flag) == Some(COMMAND_FLAG) {
             tail = texts(rest.all());
         } else if let Some(name) = entry.valued(flag) {
             let count = if setup::PAIRS.contains(&name) { 2 } else { 1 };
@@ -214,15 +216,15 @@ fn texts(words: impl IntoIterator<Item = OsString>) -> Vec<String> {
     words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
-fn flag_is(names: &str, flag: &str) -> bool {
-    names.split('|').any(|name| name == flag)
-}
-
 impl Entry {
     /// Whether the command may evaluate: its operands are flakes, or attributes of an expression.
     fn evaluates(&self) -> bool {
-        let groups = ["build", "eval", "run", "shell", "env", "develop", "fmt", "derivation", "flake", "registry"];
-        groups.contains(&self.words[0]) || matches!(self.words, ["path-info"])
+        let groups =
+            ["build", "eval", "run", "shell", "env", "develop", "fmt", "derivation", "flake", "registry"];
+        let others = ["verify", "sign", "make-content-addressed", "repair", "delete"];
+        groups.contains(&self.words[0])
+            || matches!(self.words, ["path-info" | "copy"])
+            || matches!(self.words, ["store", command] if others.contains(command))
     }
 
     /// The first name of a switch of the command.
@@ -299,16 +301,41 @@ impl Call {
         }
     }
 
+    /// The store paths that the operands name: themselves, or what flakes and expressions describe.
+    fn named(&self, store: &Store) -> Outcome<Vec<StorePath>> {
+        let words = &self.common.operands;
+        let is_expression = self.value("-f").or(self.value("--expr")).is_some();
+        if !is_expression && !words.iter().any(|word| crate::flakes::is_flake(word)) {
+            return words.iter().map(|word| place::store_path(store, word)).collect();
+        }
+        let setup = self.setup()?;
+        let meant = installables::meant(self, &setup, store, &installables::operands(self))?;
+        if self.has("--derivation") {
+            return Ok(meant.iter().map(|meant| meant.top().clone()).collect());
+        }
+        match self.words {
+            ["copy"] => build::realise(self, &setup, store, &meant)?,
+            _ => build::announce(self, &setup, store, &meant)?,
+        }
+        let mut paths = Vec::new();
+        for meant in &meant {
+            paths.extend(meant.paths(store)?.into_iter().map(|(_, path)| path));
+        }
+        Ok(paths)
+    }
+
     /// The valid paths that the operands name, with their closures if `recursive`.
     fn paths(&self, store: &Store, recursive: bool) -> Outcome<BTreeSet<StorePath>> {
         if self.has("--all") {
             return Ok(store.all_valid()?);
         }
         let mut paths = BTreeSet::new();
-        for word in &self.common.operands {
-            let path = place::store_path(store, word)?;
+        for path in self.named(store)? {
             if !store.is_valid(&path)? {
-                self.say(format!("don't know how to build these paths:\n  {path}"));
+                // What is to be built was told already.
+                if self.common.operands.iter().all(|word| !crate::flakes::is_flake(word)) {
+                    self.say(format!("don't know how to build these paths:\n  {path}"));
+                }
                 return fail(format!("path '{path}' is not valid"));
             }
             paths.insert(path);

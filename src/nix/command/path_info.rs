@@ -7,10 +7,7 @@ use zeval_builder::store::{PathInfo, references_first};
 use zeval_model::{ContentMethod, StorePath};
 
 use super::{
-    super::{
-        outcome::{Outcome, usage},
-        place,
-    },
+    super::outcome::{Outcome, usage},
     Call,
 };
 use crate::commands::store::inspect::{as_json, closure_sizes};
@@ -34,8 +31,7 @@ pub fn run(call: &Call) -> Outcome<()> {
     let paths = match format {
         Some(_) if !call.has("--all") => {
             let mut paths = std::collections::BTreeSet::new();
-            for word in &call.common.operands {
-                let path = place::store_path(&store, word)?;
+            for path in call.named(&store)? {
                 match store.is_valid(&path)? {
                     true => drop(paths.insert(path)),
                     false => missing.push(path),

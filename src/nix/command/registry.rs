@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use zeval_inputs::{
-    FlakeRef, InputError, Settings,
+    FlakeRef, Settings,
     reference::Reading,
     registry::{Entry, Kind, Registry, UseRegistries},
 };
@@ -11,7 +11,7 @@ use zeval_inputs::{
 use super::{
     super::outcome::{Outcome, Stop, usage},
     Call,
-    installables::operands,
+    installables::{operands, too_many},
     setup::Setup,
 };
 use crate::flakes::{Flakes, failed};
@@ -41,15 +41,13 @@ pub fn list(call: &Call) -> Outcome<()> {
 }
 
 pub fn add(call: &Call) -> Outcome<()> {
-    let [from, to] = &operands(call)[..] else { return wrong_count(call, &["from-url", "to-url"]) };
+    let [from, to] = &operands(call)[..] else { return wrong_count(call, 2) };
     let setup = call.setup()?;
     let (from, to) = with_flakes(&setup, |flakes| {
-        let here = std::env::current_dir().map_err(|error| failed(InputError::new(error.to_string())))?;
-        let reading = Reading { base: Some(&here), allow_missing: false, is_flake: true, keep_relative: false };
+        let reading = Reading { is_flake: true, ..Reading::default() };
         let settings = flakes.inputs.settings();
-        let to = FlakeRef::parse(settings, to, reading).map_err(failed)?;
-        let from = FlakeRef::parse(settings, from, Reading { base: None, ..reading }).map_err(failed)?;
-        Ok((from, to))
+        let read = |text: &str| FlakeRef::parse(settings, text, reading).map_err(failed);
+        Ok((read(from)?, read(to)?))
     })?;
     let folder = Some(to.folder).filter(|folder| !folder.is_empty());
     change(call, &setup, |entries| {
@@ -59,7 +57,7 @@ pub fn add(call: &Call) -> Outcome<()> {
 }
 
 pub fn remove(call: &Call) -> Outcome<()> {
-    let [name] = &operands(call)[..] else { return wrong_count(call, &["url"]) };
+    let [name] = &operands(call)[..] else { return wrong_count(call, 1) };
     let setup = call.setup()?;
     let from = with_flakes(&setup, |flakes| {
         let reading = Reading { is_flake: true, ..Reading::default() };
@@ -73,15 +71,12 @@ pub fn pin(call: &Call) -> Outcome<()> {
     let (name, target) = match &operands[..] {
         [name] => (name, name),
         [name, target] => (name, target),
-        _ => return wrong_count(call, &["url", "locked"]),
+        _ => return wrong_count(call, 2),
     };
     let setup = call.setup()?;
     let (from, to) = with_flakes(&setup, |flakes| {
-        let from = FlakeRef::parse(
-            flakes.inputs.settings(),
-            name,
-            Reading { is_flake: true, ..Reading::default() },
-        );
+        let from =
+            FlakeRef::parse(flakes.inputs.settings(), name, Reading { is_flake: true, ..Reading::default() });
         let target = flakes.reference(target)?;
         let fetched = flakes.fetcher()?.fetch(&target.input, UseRegistries::All).map_err(failed)?;
         let folder = fetched.folder.or(Some(target.folder).filter(|folder| !folder.is_empty()));
@@ -112,22 +107,17 @@ pub fn resolve(call: &Call) -> Outcome<()> {
     Ok(())
 }
 
-fn wrong_count<T>(call: &Call, names: &[&str]) -> Outcome<T> {
-    match call.common.operands.get(names.len()) {
-        Some(more) => usage(format!("unexpected argument '{}'", more.to_string_lossy())),
-        None => usage(format!("required argument '{}' is missing", names[call.common.operands.len()])),
+fn wrong_count<T>(call: &Call, most: usize) -> Outcome<T> {
+    match call.common.operands.get(most) {
+        Some(more) => too_many(&more.to_string_lossy()),
+        None => usage("more arguments are required"),
     }
 }
 
 fn with_flakes<T: Send>(setup: &Setup, work: impl FnOnce(&Flakes) -> Result<T> + Send) -> Outcome<T> {
     let (language, flags) = (&setup.language, &setup.flakes);
-    let done = setup.context.with_flakes(
-        language,
-        flags,
-        &Default::default(),
-        |_| (),
-        |_, flakes| work(flakes),
-    );
+    let done =
+        setup.context.with_flakes(language, flags, &Default::default(), |_| (), |_, flakes| work(flakes));
     Ok(done?)
 }
 

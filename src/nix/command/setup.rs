@@ -46,8 +46,7 @@ impl Call {
         let store = NixStore::new(&self.common, false).map_err(Stop::of)?;
         let scratch = store.folder().is_none().then(tempfile::tempdir).transpose()?;
         let folder = store.folder().or(scratch.as_ref().map(|scratch| scratch.path().to_owned()));
-        let verbosity = self.common.verbosity;
-        let lines = Lines { verbosity, build_output: self.common.build_output };
+        let lines = Lines::new(self.common.verbosity, self.common.build_output, true);
         let settings = &self.common.settings;
         let global = Global {
             store: folder,
@@ -110,6 +109,7 @@ impl Setup {
         let attributes = || operand.iter().map(|path| (*path).to_owned()).collect();
         if let Some(text) = call.value("--expr") {
             source.expr = Some(text.into());
+            source.kind = SourceKind::File;
             source.attributes = attributes();
         } else if let Some(file) = call.value("-f") {
             source.file = Some(file.into());
