@@ -347,7 +347,7 @@ impl Evaluator {
     ) -> Result<&'static Env> {
         let lambda = closure.lambda;
         let Some(pattern) = &parameter.pattern else {
-            let value = arguments.delayed(first, self);
+            let (value, _) = self.plain_argument(parameter, arguments, first, true);
             let env = self.heap.env(Some(closure.env), lambda.size as usize);
             env.slot(0).set(value);
             return Ok(env);
@@ -360,6 +360,25 @@ impl Evaluator {
         let whole = self.match_pattern(lambda, parameter, pattern, value, env, pos)?;
         env.slot(0).set(whole);
         Ok(env)
+    }
+
+    /// An argument that is bound to a name, evaluated if that is the first thing the function does and those before it (which
+    /// it needs before) could be. Tells whether this one could.
+    #[inline(always)]
+    fn plain_argument<A: Arguments>(
+        &mut self,
+        parameter: &'static ir::Parameter,
+        arguments: A,
+        index: usize,
+        is_reached: bool,
+    ) -> (Value, bool) {
+        let Some(pos) = parameter.needed_at.filter(|_| is_reached) else {
+            return (arguments.delayed(index, self), true);
+        };
+        match arguments.needed(index, self, pos) {
+            Ok(value) => (value, true),
+            Err(error) => (self.fail_later(error), false),
+        }
     }
 
     #[inline(always)]
@@ -377,16 +396,23 @@ impl Evaluator {
             && one.pattern.is_none()
             && two.pattern.is_none()
         {
-            let values = [arguments.delayed(first, self), arguments.delayed(first + 1, self)];
+            let (one, is_there) = self.plain_argument(one, arguments, first, true);
+            let (two, _) = self.plain_argument(two, arguments, first + 1, is_there);
             let env = self.heap.env(Some(closure.env), size);
-            env.slot(0).set(values[0]);
-            env.slot(1).set(values[1]);
+            env.slot(0).set(one);
+            env.slot(1).set(two);
             return Ok(env);
         }
         let env = self.heap.env(Some(closure.env), size);
+        let mut is_reached = true;
         for (index, parameter) in parameters.iter().enumerate() {
             let value = match &parameter.pattern {
-                None => arguments.delayed(first + index, self),
+                None => {
+                    let (value, is_there) =
+                        self.plain_argument(parameter, arguments, first + index, is_reached);
+                    is_reached &= is_there;
+                    value
+                }
                 Some(pattern) => match arguments.needed(first + index, self, parameter.pos) {
                     Ok(value) => self.match_pattern(lambda, parameter, pattern, value, env, pos)?,
                     Err(error) => return Err(from_call_site(error, pos)),

@@ -243,9 +243,7 @@ impl Evaluator {
 
     /// One list of several.
     pub fn concat_slots(&mut self, parts: &[&'static [Slot]]) -> Value {
-        let total = parts.iter().map(|part| part.len()).sum();
-        let mut all = parts.iter().flat_map(|part| part.iter());
-        let slots = self.heap.slots(total, |_, _| all.next().map_or(Value::NULL, Slot::get));
+        let slots = self.heap.concat_slots(parts);
         self.heap.list_of(slots)
     }
 }

@@ -6,11 +6,12 @@
 pub mod archive;
 pub mod lower;
 pub mod mark;
+mod needs;
 
 use crate::{
     position::PosId,
     symbol::Symbol,
-    value::{Keys, Value},
+    value::{Heap, Keys, Value},
 };
 
 /// An expression. Evaluated in an environment whose shape `lower` knows.
@@ -243,6 +244,23 @@ pub struct Parameter {
     pub name: Option<Symbol>,
     /// `{ a, b ? c }`
     pub pattern: Option<Pattern>,
+    /// Where the body needs the argument, if it does so before anything else (see `needs`).
+    pub needed_at: Option<PosId>,
+}
+
+impl Lambda {
+    /// A function whose code has been lowered.
+    pub(crate) fn new(
+        mut parameters: Vec<Parameter>,
+        size: u32,
+        body: Expr,
+        name: Option<Symbol>,
+        heap: &mut Heap,
+    ) -> &'static Lambda {
+        needs::mark(&mut parameters, &body);
+        let parameters = heap.slice_from(parameters);
+        heap.object(Lambda { parameters, size, body, name })
+    }
 }
 
 /// `{ a, b ? c, ... }`

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicPtr, Ordering},
 };
 
-use super::{Heap, Slot, Value};
+use super::{Heap, Slot, Value, merge::merge};
 use crate::{position::PosId, symbol::Symbol};
 
 /// The names of a set in ascending order of their symbols, with the positions of their definitions.
@@ -312,53 +312,6 @@ fn layer(base: &'static Attrs, top: &'static Attrs, heap: &mut Heap) -> &'static
     });
     // SAFETY: `Layered` begins with the header that `Attrs` consists of.
     unsafe { &*std::ptr::from_ref(layered).cast::<Attrs>() }
-}
-
-/// Both flat sets as one; `top` wins.
-fn merge(base: &'static Attrs, top: &'static Attrs, heap: &mut Heap) -> &'static Attrs {
-    let (below, above) = (base.flatten(heap), top.flatten(heap));
-    let (a, b) = (below.keys.symbols(), above.keys.symbols());
-    // Where `top` only replaces, the keys differ at most in positions; those of `top` count.
-    let mut order: Vec<u32> = Vec::with_capacity(a.len() + b.len());
-    const ABOVE: u32 = 1 << 31;
-    let (mut i, mut j) = (0, 0);
-    while i < a.len() && j < b.len() {
-        match a[i].cmp(&b[j]) {
-            std::cmp::Ordering::Less => {
-                order.push(i as u32);
-                i += 1;
-            }
-            std::cmp::Ordering::Greater => {
-                order.push(j as u32 | ABOVE);
-                j += 1;
-            }
-            std::cmp::Ordering::Equal => {
-                order.push(j as u32 | ABOVE);
-                i += 1;
-                j += 1;
-            }
-        }
-    }
-    order.extend(i as u32..a.len() as u32);
-    order.extend((j as u32..b.len() as u32).map(|index| index | ABOVE));
-    let entry = |&index: &u32| {
-        let (flat, index) = if index & ABOVE == 0 { (&below, index) } else { (&above, index & !ABOVE) };
-        (flat, index as usize)
-    };
-    let keys = if std::ptr::eq(below.keys, above.keys) {
-        above.keys
-    } else {
-        heap.keys(order.iter().map(|index| {
-            let (flat, index) = entry(index);
-            (flat.keys.symbols()[index], flat.keys.positions()[index])
-        }))
-    };
-    let attrs = heap.attrs_unset(keys);
-    for (slot, index) in attrs.flat_slots().iter().zip(&order) {
-        let (flat, index) = entry(index);
-        slot.set(flat.slots[index].get());
-    }
-    attrs
 }
 
 /// The keys and values of a flat set.

@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 
 use super::{
     Attrs, Boxed, Closure, Context, Env, Keys, List, Partial, Slot, Str, Tag, Thunk, Value,
-    attrs::AttrsHeader, pages, region::Guard,
+    attrs::AttrsHeader, growing::Growing, merge::Merges, pages, region::Guard,
 };
 use crate::{ir::Lambda, position::PosId, symbol::Symbol};
 
@@ -57,6 +57,9 @@ pub struct Heap {
     asked: *mut u8,
     allocated: usize,
     sets: u64,
+    /// The list that was put together last, to which more may be appended in place.
+    pub(super) growing: Growing,
+    pub(super) merges: Merges,
 }
 
 // SAFETY: the chunk between `next` and `end` belongs to this allocator alone.
@@ -74,7 +77,17 @@ impl Heap {
         // Not null: an object of no bytes may be asked for before there is a chunk.
         let nowhere = std::ptr::without_provenance_mut(ALIGN);
         let chunks = Vec::new();
-        Heap { chunks, next: nowhere, end: nowhere, limit: nowhere, asked: nowhere, allocated: 0, sets: 0 }
+        Heap {
+            chunks,
+            next: nowhere,
+            end: nowhere,
+            limit: nowhere,
+            asked: nowhere,
+            allocated: 0,
+            sets: 0,
+            growing: Growing::new(),
+            merges: Merges::new(),
+        }
     }
 
     /// Bytes taken from the system so far.
@@ -89,7 +102,7 @@ impl Heap {
 
     /// `size` bytes, aligned to 8, not initialised.
     #[inline(always)]
-    fn bump(&mut self, size: usize) -> NonNull<u8> {
+    pub(super) fn bump(&mut self, size: usize) -> NonNull<u8> {
         let size = size.next_multiple_of(ALIGN);
         if size <= self.end.addr() - self.next.addr() {
             let at = self.next;
@@ -147,6 +160,7 @@ impl Heap {
         if guard.end_untouched() && is_garbage {
             (self.next, self.end, self.limit, self.asked, self.allocated) =
                 (next, end, limit, asked, allocated);
+            (self.growing, self.merges) = (Growing::new(), Merges::new());
             for chunk in self.chunks.drain(chunks..) {
                 // SAFETY: it was reserved in the region, and nothing uses what was made there.
                 unsafe { pages::release(chunk) };

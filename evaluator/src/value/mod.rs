@@ -7,7 +7,9 @@
 
 pub mod attrs;
 pub mod context;
+mod growing;
 pub mod heap;
+mod merge;
 mod pages;
 mod region;
 pub mod thunk;

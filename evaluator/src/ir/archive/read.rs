@@ -183,11 +183,10 @@ impl Reader<'_> {
             let has = reader.byte()?;
             let name = if has & 1 != 0 { Some(reader.name()?) } else { None };
             let pattern = if has & 2 != 0 { Some(reader.pattern()?) } else { None };
-            Some(Parameter { pos, name, pattern })
+            Some(Parameter { pos, name, pattern, needed_at: None })
         })?;
         let body = self.expr()?;
-        let parameters = self.heap.slice_from(parameters);
-        Some(self.heap.object(Lambda { parameters, size, body, name }))
+        Some(Lambda::new(parameters, size, body, name, self.heap))
     }
 
     fn attrs(&mut self) -> Option<Expr> {

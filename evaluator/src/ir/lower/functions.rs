@@ -16,8 +16,7 @@ impl Lowerer<'_> {
         let size = self.frames.pop().map_or(0, |frame| frame.size);
         self.unbind_to(outer, chain.iter().flat_map(|lambda| parameter_names(lambda)));
         let (parameters, body) = built?;
-        let parameters = self.heap.slice_from(parameters);
-        Ok(Expr::Lambda(self.heap.object(Lambda { parameters, size, body, name })))
+        Ok(Expr::Lambda(Lambda::new(parameters, size, body, name, self.heap)))
     }
 
     pub(super) fn parameters_and_body(
@@ -43,7 +42,7 @@ impl Lowerer<'_> {
         for lambda in chain {
             let pattern = lambda.pattern.as_ref().map(|pattern| self.pattern(pattern, base)).transpose()?;
             let name = lambda.argument.map(|name| self.symbol(name));
-            parameters.push(Parameter { pos: self.at(lambda.pos), name, pattern });
+            parameters.push(Parameter { pos: self.at(lambda.pos), name, pattern, needed_at: None });
         }
         let body = match chain[chain.len() - 1].body {
             ast::Expr::Lambda(inner) => self.lambda(inner, name)?,
