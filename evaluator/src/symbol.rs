@@ -1,8 +1,11 @@
 //! Interned names: every attribute name and variable of a process, each with one number.
 
-use std::sync::{
-    Mutex, OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    cell::Cell,
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use bstr::{BStr, ByteSlice};
@@ -67,9 +70,44 @@ fn hash(text: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// Symbols whose own text was looked up last, by its address: what `attrNames` and `mapAttrs` hand out comes back as the name of an
+/// attribute. A symbol's text is never freed, so its address means the symbol.
+const RECENT: usize = 1 << 9;
+
+thread_local! {
+    static LOOKED_UP: [Cell<(*const u8, usize, Symbol)>; RECENT] =
+        const { [const { Cell::new((std::ptr::null(), 0, Symbol(0))) }; RECENT] };
+}
+
+fn recent_place(text: &[u8]) -> usize {
+    (text.as_ptr().addr().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) & (RECENT - 1)
+}
+
+#[inline]
+fn looked_up(text: &[u8]) -> Option<Symbol> {
+    let (at, len, symbol) = LOOKED_UP.with(|recent| recent[recent_place(text)].get());
+    (at == text.as_ptr() && len == text.len() && len > 0).then_some(symbol)
+}
+
+fn remember_looked_up(text: &[u8], symbol: Symbol) {
+    let own = symbol.text();
+    if std::ptr::eq(own.as_ptr(), text.as_ptr()) && own.len() == text.len() {
+        LOOKED_UP.with(|recent| recent[recent_place(text)].set((text.as_ptr(), text.len(), symbol)));
+    }
+}
+
 impl Symbol {
     /// The symbol of a name, new or known.
     pub fn intern(text: &[u8]) -> Symbol {
+        if let Some(symbol) = looked_up(text) {
+            return symbol;
+        }
+        let symbol = Symbol::intern_in_table(text);
+        remember_looked_up(text, symbol);
+        symbol
+    }
+
+    fn intern_in_table(text: &[u8]) -> Symbol {
         let hash_of = hash(text);
         let mut index = TABLE.index.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(&id) = index.find(hash_of, |&id| entry(id).text == text) {
@@ -93,8 +131,14 @@ impl Symbol {
 
     /// The symbol of a name if anything ever had that name: a lookup by a name never seen cannot succeed.
     pub fn find(text: &[u8]) -> Option<Symbol> {
-        let index = TABLE.index.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        index.find(hash(text), |&id| entry(id).text == text).map(|&id| Symbol(id))
+        if let Some(symbol) = looked_up(text) {
+            return Some(symbol);
+        }
+        let found = {
+            let index = TABLE.index.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            index.find(hash(text), |&id| entry(id).text == text).map(|&id| Symbol(id))
+        };
+        found.inspect(|&symbol| remember_looked_up(text, symbol))
     }
 
     /// How many names there are.

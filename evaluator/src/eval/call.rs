@@ -12,6 +12,9 @@ use crate::{
     value::{Attrs, Closure, Env, Partial, Slot, Thunk, Value, View},
 };
 
+/// Functions that take more arguments than this are rare.
+const FEW_ARGUMENTS: usize = 6;
+
 /// The arguments of a call: expressions that may be delayed, or values.
 trait Arguments: Copy {
     fn len(self) -> usize;
@@ -269,9 +272,20 @@ impl Evaluator {
             _ => unreachable!("only closures and builtins are partially applied"),
         };
         let wanted = (takes - partial.arguments.len()).min(arguments.len() - *next);
-        let mut all: Vec<Value> = partial.arguments.iter().map(Slot::get).collect();
-        for _ in 0..wanted {
-            all.push(arguments.delayed(*next, self));
+        let mut few = [Value::NULL; FEW_ARGUMENTS];
+        let mut many = Vec::new();
+        let given = partial.arguments.len() + wanted;
+        let all = match few.get_mut(..given) {
+            Some(few) => few,
+            None => {
+                many.resize(given, Value::NULL);
+                &mut many[..]
+            }
+        };
+        let (before, now) = all.split_at_mut(partial.arguments.len());
+        before.iter_mut().zip(partial.arguments).for_each(|(value, slot)| *value = slot.get());
+        for value in now {
+            *value = arguments.delayed(*next, self);
             *next += 1;
         }
         if all.len() < takes {
@@ -279,8 +293,8 @@ impl Evaluator {
             return Ok(self.heap.partial(partial.function, slots));
         }
         match partial.function.view() {
-            View::Closure(closure) => self.call_closure(closure, &all[..], 0, pos),
-            View::Builtin(id) => self.call_builtin(id.builtin(), &all, pos),
+            View::Closure(closure) => self.call_closure(closure, &*all, 0, pos),
+            View::Builtin(id) => self.call_builtin(id.builtin(), all, pos),
             _ => unreachable!("see above"),
         }
     }
@@ -455,7 +469,7 @@ impl Evaluator {
         // An `@` name may be used by the defaults, which are delayed and so see it in time.
         let mut found = 0;
         for (index, formal) in pattern.formals.iter().enumerate() {
-            let bound = match attrs.find(formal.name) {
+            let bound = match attrs.find_near(formal.name, &formal.hint) {
                 Some(slot) => {
                     found += 1;
                     slot.get().peek()

@@ -567,7 +567,7 @@ fn peek(expr: &'static Expr, env: &'static Env) -> Option<Value> {
     match expr {
         Expr::Select(select) => {
             let subject = peek_operand(&select.subject, env)?;
-            Some(subject.as_attrs()?.find(select.name)?.get().peek())
+            Some(subject.as_attrs()?.find_near(select.name, &select.hint)?.get().peek())
         }
         Expr::Subtract(op) => peek_ints(op, env, i64::checked_sub),
         Expr::Add(op) => peek_ints(op, env, i64::checked_add),

@@ -12,6 +12,9 @@ use crate::{
     value::{Attrs, Env, Slot, Value},
 };
 
+/// Longer chains of `//` are taken in parts.
+const MAX_UPDATES: usize = 8;
+
 impl Evaluator {
     pub(super) fn select(&mut self, select: &'static ir::Select, env: &'static Env) -> Result<Value> {
         let subject = self.eval(&select.subject, env)?;
@@ -19,7 +22,7 @@ impl Evaluator {
             let context = "while selecting an attribute";
             return Err(self.wrong_type(subject, "a set").trace(select.pos, context));
         };
-        let Some(slot) = attrs.find(select.name) else {
+        let Some(slot) = attrs.find_near(select.name, &select.hint) else {
             return Err(self.missing_attribute(attrs, select.name, select.pos));
         };
         let value = slot.get();
@@ -62,10 +65,9 @@ impl Evaluator {
         env: &'static Env,
     ) -> Result<Value> {
         let mut value = self.eval(&select.subject, env)?;
-        let mut names = Vec::with_capacity(select.path.len());
         let mut owner: Option<(&'static Attrs, Symbol)> = None;
         for step in select.path {
-            let result = self.select_step(select, step, value, env, &mut names);
+            let result = self.select_step(select, step, value, env);
             match result {
                 Ok(Some((attrs, name, found))) => {
                     owner = Some((attrs, name));
@@ -97,10 +99,8 @@ impl Evaluator {
         step: &'static ir::PathStep,
         value: Value,
         env: &'static Env,
-        names: &mut Vec<Symbol>,
     ) -> Result<Option<(&'static Attrs, Symbol, Value)>> {
         let name = self.step_name(step, env)?;
-        names.push(name);
         let value = self.force_at(value, select.pos)?;
         let attrs = match value.as_attrs() {
             Some(attrs) => attrs,
@@ -110,7 +110,7 @@ impl Evaluator {
                 return Err(self.wrong_type(value, "a set").trace(select.pos, context));
             }
         };
-        match attrs.find(name) {
+        match attrs.find_near(name, &step.hint) {
             Some(slot) => Ok(Some((attrs, name, slot.get()))),
             None if select.default.is_some() => Ok(None),
             None => Err(self.missing_attribute(attrs, name, select.pos)),
@@ -146,7 +146,7 @@ impl Evaluator {
         for step in has.path {
             value = self.force_at(value, has.pos)?;
             let name = self.step_name(step, env)?;
-            match value.as_attrs().and_then(|attrs| attrs.find(name)) {
+            match value.as_attrs().and_then(|attrs| attrs.find_near(name, &step.hint)) {
                 Some(slot) => value = slot.get(),
                 None => return Ok(Value::FALSE),
             }
@@ -245,7 +245,7 @@ impl Evaluator {
                 let context = "while evaluating the first subexpression of a with expression";
                 return Err(self.wrong_type(value, "a set").trace(scope.pos, context));
             };
-            if let Some(found) = attrs.find(variable.name) {
+            if let Some(found) = attrs.find_near(variable.name, &variable.hint) {
                 return self.force_slot_at(found, variable.pos);
             }
         }
@@ -253,12 +253,26 @@ impl Evaluator {
         Err(EvalError::new(ErrorKind::UndefinedVariable, variable.pos, message))
     }
 
+    /// `a // (b // (c // d))` in one go, so that the sets in between can make room for the last one.
     pub(super) fn update(&mut self, op: &'static ir::Binary, env: &'static Env) -> Result<Value> {
+        let mut chain = [op; MAX_UPDATES];
+        let mut length = 1;
+        while length < MAX_UPDATES
+            && let Expr::Update(inner) = &chain[length - 1].right
+        {
+            chain[length] = inner;
+            length += 1;
+        }
+        let chain = &chain[..length];
         // As in Nix, the right operand comes first.
-        let right = self.update_operand(&op.right, env, op.right_pos, "right")?;
-        let left = self.update_operand(&op.left, env, op.left_pos, "left")?;
-        self.stats.updates += 1;
-        let updated = left.update(right, &mut self.heap);
+        let last = chain[length - 1];
+        let right = self.update_operand(&last.right, env, last.right_pos, "right")?;
+        let mut lefts = [right; MAX_UPDATES];
+        for (left, op) in lefts[..length].iter_mut().zip(chain).rev() {
+            *left = self.update_operand(&op.left, env, op.left_pos, "left")?;
+        }
+        self.stats.updates += length as u64;
+        let updated = self.heap.update_all(&lefts[..length], right);
         Ok(self.heap.attrs_value(updated))
     }
 

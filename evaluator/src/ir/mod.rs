@@ -11,7 +11,7 @@ mod needs;
 use crate::{
     position::PosId,
     symbol::Symbol,
-    value::{Heap, Keys, Value},
+    value::{Heap, Hint, Keys, Value},
 };
 
 /// An expression. Evaluated in an environment whose shape `lower` knows.
@@ -115,6 +115,8 @@ pub struct WithVariable {
     pub pos: PosId,
     /// The scopes, innermost first: how many environments out, and the slot.
     pub scopes: &'static [WithScope],
+    /// Where the last of them that was looked into had it.
+    pub hint: Hint,
 }
 
 /// Where the set of a `with` is kept.
@@ -138,15 +140,18 @@ pub struct Select {
     pub pos: PosId,
     /// Where `b` stands.
     pub name_pos: PosId,
+    /// Where `a` had it last.
+    pub hint: Hint,
 }
 
 /// One step of an attribute path.
-#[derive(Clone, Copy)]
 pub struct PathStep {
     /// The name.
     pub name: StepName,
     /// Where it stands.
     pub pos: PosId,
+    /// Where the set had it last.
+    pub hint: Hint,
 }
 
 /// The name of a step.
@@ -281,6 +286,8 @@ pub struct Formal {
     pub pos: PosId,
     /// `? e`
     pub default: Option<Expr>,
+    /// Where the argument had it last.
+    pub hint: Hint,
 }
 
 /// `f a b`

@@ -6,7 +6,7 @@
 
 use std::{
     ptr::NonNull,
-    sync::atomic::{AtomicPtr, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU32, Ordering},
 };
 
 use super::{Heap, Slot, Value, merge::merge};
@@ -102,6 +102,18 @@ impl Keys {
         plain
     }
 
+    /// The index of a name, where it was found before if it is there again.
+    #[inline(always)]
+    fn find_near(&self, symbol: Symbol, hint: &Hint) -> Option<usize> {
+        let near = hint.0.load(Ordering::Relaxed);
+        if self.symbols().get(near as usize) == Some(&symbol) {
+            return Some(near as usize);
+        }
+        let found = self.find(symbol)?;
+        hint.0.store(found as u32, Ordering::Relaxed);
+        Some(found)
+    }
+
     /// The index of a name.
     #[inline(always)]
     pub fn find(&self, symbol: Symbol) -> Option<usize> {
@@ -112,6 +124,10 @@ impl Keys {
         symbols.binary_search(&symbol).ok()
     }
 }
+
+/// Where an expression found an attribute last. As a rule the next set has it at the same place, which saves the search.
+#[derive(Default)]
+pub struct Hint(AtomicU32);
 
 /// The first word of a set: its keys, or null for a layered one.
 #[repr(C)]
@@ -185,18 +201,42 @@ impl Attrs {
         }
     }
 
+    /// The same where the expression that looks for it remembers where it found it last.
+    #[inline(always)]
+    pub fn find_near(&self, symbol: Symbol, hint: &Hint) -> Option<&'static Slot> {
+        match self.keys_if_flat() {
+            Some(keys) => keys.find_near(symbol, hint).map(|index| &self.flat_slots()[index]),
+            None => self.find_layered_near(symbol, hint),
+        }
+    }
+
     #[inline(never)]
     fn find_layered(&self, symbol: Symbol) -> Option<&'static Slot> {
+        self.find_in_layers(symbol, |flat| flat.find(symbol))
+    }
+
+    /// The hint is for the largest layer.
+    #[inline(never)]
+    fn find_layered_near(&self, symbol: Symbol, hint: &Hint) -> Option<&'static Slot> {
+        self.find_in_layers(symbol, |flat| flat.find_near(symbol, hint))
+    }
+
+    #[inline(always)]
+    fn find_in_layers(
+        &self,
+        symbol: Symbol,
+        find_in_last: impl Fn(&'static Attrs) -> Option<&'static Slot>,
+    ) -> Option<&'static Slot> {
         let mut layered = self.layered();
         loop {
             if let Some(flat) = layered.memo() {
-                return flat.find(symbol);
+                return find_in_last(flat);
             }
             if let Some(slot) = layered.top.find(symbol) {
                 return Some(slot);
             }
             match layered.base.keys_if_flat() {
-                Some(_) => return layered.base.find(symbol),
+                Some(_) => return find_in_last(layered.base),
                 None => layered = layered.base.layered(),
             }
         }

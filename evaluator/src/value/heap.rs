@@ -387,6 +387,23 @@ impl Heap {
         }
     }
 
+    /// Moves the object that was made last, of `size` bytes, to the address `to`, from where the heap then goes on. Nothing if it is
+    /// not the last one, or if `to` is not in the same chunk.
+    ///
+    /// # Safety
+    /// Nobody refers to the object, nor to what lies between `to` and it.
+    pub(super) unsafe fn move_down(&mut self, from: usize, to: usize, size: usize) -> Option<NonNull<u8>> {
+        let chunk = self.limit.addr().checked_sub(CHUNK)?;
+        if from + size != self.next.addr() || to < chunk {
+            return None;
+        }
+        let (source, target) = (self.next.with_addr(from), self.next.with_addr(to));
+        // SAFETY: both lie in the chunk that is being filled, before `next`, and the caller owns them.
+        unsafe { std::ptr::copy(source, target, size) };
+        self.next = self.next.with_addr(to + size);
+        NonNull::new(target)
+    }
+
     /// A thunk.
     #[inline(always)]
     pub(crate) fn thunk(&mut self, thunk: Thunk) -> Value {

@@ -52,6 +52,42 @@ impl Merges {
     }
 }
 
+impl Heap {
+    /// `lefts[0] // (lefts[1] // (... // right))`
+    pub(crate) fn update_all(&mut self, lefts: &[&'static Attrs], right: &'static Attrs) -> &'static Attrs {
+        let mut updated = right;
+        let mut is_new = false;
+        for left in lefts.iter().copied().rev() {
+            let before = updated;
+            let whole = left.update(before, self);
+            let is_other = !std::ptr::eq(whole, left) && !std::ptr::eq(whole, before);
+            // What was made of the operands to the right is seen by nobody but `whole`, if that.
+            updated = if is_new && is_other { self.move_over(before, whole) } else { whole };
+            is_new = is_other;
+        }
+        updated
+    }
+
+    /// Moves a flat set, made last and seen by nobody yet, to the place of a flat one just before it that nobody sees any more, if
+    /// that is how they lie. A layered set is left where it is: it may consist of the one before.
+    fn move_over(&mut self, dead: &'static Attrs, last: &'static Attrs) -> &'static Attrs {
+        if !(dead.is_flat() && last.is_flat()) {
+            return last;
+        }
+        let size = |set: &'static Attrs| size_of::<Attrs>() + std::mem::size_of_val(set.flat_slots());
+        let (from, to) = (std::ptr::from_ref(last).addr(), std::ptr::from_ref(dead).addr());
+        if to + size(dead) != from {
+            return last;
+        }
+        // SAFETY: nobody refers to either set but the caller, which goes on with what this gives.
+        match unsafe { self.move_down(from, to, size(last)) } {
+            // SAFETY: the set as it was, header and slots.
+            Some(moved) => unsafe { moved.cast::<Attrs>().as_ref() },
+            None => last,
+        }
+    }
+}
+
 /// Both flat sets as one; `top` wins.
 pub(super) fn merge(base: &'static Attrs, top: &'static Attrs, heap: &mut Heap) -> &'static Attrs {
     let (below, above) = (base.flatten(heap), top.flatten(heap));

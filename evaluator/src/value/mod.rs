@@ -21,7 +21,7 @@ use std::{
 
 use bstr::BStr;
 
-pub use attrs::{Attrs, Keys};
+pub use attrs::{Attrs, Hint, Keys};
 pub use context::Context;
 pub use heap::Heap;
 pub use thunk::{Claim, Thunk, ThunkState};

@@ -125,9 +125,9 @@ impl Reader<'_> {
                 0 => StepName::Static(reader.name()?),
                 _ => StepName::Dynamic(reader.expr()?),
             };
-            Some(PathStep { name, pos })
+            Some(PathStep { name, pos, hint: Hint::default() })
         })?;
-        Some(self.heap.slice(&steps))
+        Some(self.heap.slice_from(steps))
     }
 
     fn dynamic(&mut self) -> Option<&'static [DynamicAttr]> {
@@ -169,7 +169,7 @@ impl Reader<'_> {
         let formals = self.many(count, |reader| {
             let (name, pos) = (reader.name()?, reader.pos()?);
             let default = if reader.byte()? == 1 { Some(reader.expr()?) } else { None };
-            Some(Formal { name, pos, default })
+            Some(Formal { name, pos, default, hint: Hint::default() })
         })?;
         Some(Pattern { formals: self.heap.slice_from(formals), base, ellipsis })
     }
@@ -258,7 +258,7 @@ impl Reader<'_> {
                     Some(WithScope { depth: reader.number()?, slot: reader.number()?, pos: reader.pos()? })
                 })?;
                 let scopes = self.heap.slice(&scopes);
-                Expr::With(self.heap.object(WithVariable { name, pos, scopes }))
+                Expr::With(self.heap.object(WithVariable { name, pos, scopes, hint: Hint::default() }))
             }
             Tag::Select => {
                 let select = Select {
@@ -266,6 +266,7 @@ impl Reader<'_> {
                     name: self.name()?,
                     pos: self.pos()?,
                     name_pos: self.pos()?,
+                    hint: Hint::default(),
                 };
                 Expr::Select(self.heap.object(select))
             }

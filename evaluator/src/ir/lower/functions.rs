@@ -63,7 +63,12 @@ impl Lowerer<'_> {
         let mut formals = Vec::with_capacity(pattern.formals.len());
         for formal in self.by_symbol(pattern) {
             let default = formal.default.map(|default| self.expr(default, Delayed)).transpose()?;
-            formals.push(Formal { name: self.symbol(formal.name), pos: self.at(formal.pos), default });
+            formals.push(Formal {
+                name: self.symbol(formal.name),
+                pos: self.at(formal.pos),
+                default,
+                hint: Hint::default(),
+            });
         }
         Ok(Pattern { formals: self.heap.slice_from(formals), base, ellipsis: pattern.ellipsis })
     }

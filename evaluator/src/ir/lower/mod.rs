@@ -322,7 +322,13 @@ impl Lowerer<'_> {
                 let subject = self.rec_attrs(attrs, position)?;
                 let pos = self.at(pos);
                 let name = crate::symbol::known().body;
-                Expr::Select(self.heap.object(Select { subject, name, pos, name_pos: pos }))
+                Expr::Select(self.heap.object(Select {
+                    subject,
+                    name,
+                    pos,
+                    name_pos: pos,
+                    hint: Hint::default(),
+                }))
             }
             E::List { elements: [], .. } => Expr::Value(Value::empty_list()),
             E::List { elements, .. } => {

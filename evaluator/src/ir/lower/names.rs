@@ -100,7 +100,7 @@ impl Lowerer<'_> {
             .map(|&(binding, pos)| WithScope { depth: frame - binding.frame, slot: binding.slot, pos })
             .collect();
         let scopes = self.heap.slice(&scopes);
-        Ok(Expr::With(self.heap.object(WithVariable { name: symbol, pos, scopes })))
+        Ok(Expr::With(self.heap.object(WithVariable { name: symbol, pos, scopes, hint: Hint::default() })))
     }
 
     /// Whether the operator that Nix calls by this name still means the builtin.

@@ -11,16 +11,22 @@ impl Lowerer<'_> {
         let mut steps = Vec::with_capacity(path.len());
         for step in path {
             steps.push(match step {
-                AttrName::Static { pos, name } => {
-                    PathStep { name: StepName::Static(self.symbol(*name)), pos: self.at(*pos) }
-                }
+                AttrName::Static { pos, name } => PathStep {
+                    name: StepName::Static(self.symbol(*name)),
+                    pos: self.at(*pos),
+                    hint: Hint::default(),
+                },
                 AttrName::Dynamic { expr, .. } => {
                     let pos = self.place(expr);
-                    PathStep { name: StepName::Dynamic(self.expr(expr, position)?), pos }
+                    PathStep {
+                        name: StepName::Dynamic(self.expr(expr, position)?),
+                        pos,
+                        hint: Hint::default(),
+                    }
                 }
             });
         }
-        Ok(self.heap.slice(&steps))
+        Ok(self.heap.slice_from(steps))
     }
 
     pub(super) fn select(
@@ -35,8 +41,8 @@ impl Lowerer<'_> {
         let default = default.map(|default| self.expr(default, position)).transpose()?;
         let path = self.attr_path(path, position)?;
         let pos = self.at(pos);
-        if let ([PathStep { name: StepName::Static(name), pos: name_pos }], None) = (path, default) {
-            let select = Select { subject, name: *name, pos, name_pos: *name_pos };
+        if let ([PathStep { name: StepName::Static(name), pos: name_pos, .. }], None) = (path, default) {
+            let select = Select { subject, name: *name, pos, name_pos: *name_pos, hint: Hint::default() };
             return Ok(Expr::Select(self.heap.object(select)));
         }
         Ok(Expr::SelectPath(self.heap.object(SelectPath { subject, path, default, pos })))
@@ -136,7 +142,7 @@ impl Lowerer<'_> {
 
     pub(super) fn inherited(&mut self, subject: Expr, name: Symbol, pos: ast::Pos) -> Expr {
         let pos = self.at(pos);
-        Expr::Select(self.heap.object(Select { subject, name, pos, name_pos: pos }))
+        Expr::Select(self.heap.object(Select { subject, name, pos, name_pos: pos, hint: Hint::default() }))
     }
 
     /// The bindings of a recursive scope: `order` gives the attributes by slot; sources of `inherit (e)` follow.
