@@ -131,7 +131,7 @@ fn copy_from(context: &Context, store: &Store, place: &Place, arguments: &Copy) 
         }
         Place::Host { host, program } => from_host(context, store, host, program, &paths, arguments)?,
     };
-    store.sync().map_err(Failed::other)?;
+    store.settle().map_err(Failed::other)?;
     Ok(copied)
 }
 
@@ -164,7 +164,7 @@ fn between(
         copied.push(path);
     }
     bar.finish_and_clear();
-    to.sync().map_err(Failed::other)?;
+    to.settle().map_err(Failed::other)?;
     Ok(copied)
 }
 

@@ -152,7 +152,7 @@ pub fn prefetch(store: &Store, wish: &Wish<'_>) -> Outcome<(StorePath, Hash)> {
         return fail(format!("hash mismatch for '{}'", wish.url));
     }
     let path = store.adopt(&name, &made, method, wish.algorithm)?;
-    store.sync()?;
+    store.settle()?;
     Ok((path, hash))
 }
 

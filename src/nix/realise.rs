@@ -107,7 +107,7 @@ impl<'s> Realiser<'s> {
             Err(error) => return Err(self.unplannable(&error)),
         }
         if self.options.check == Check::Nothing {
-            self.store.sync()?;
+            self.store.settle()?;
         }
         Ok(())
     }

@@ -56,9 +56,7 @@ pub fn copy_to(
     };
     store.pin(paths)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    // Of many archives each has a thread.
-    let workers = if paths.len() < 2 * threads { threads as u32 } else { 0 };
-    let upload = Upload { store, cache, folder, options, cancellation, workers };
+    let upload = Upload { store, cache, folder, options, cancellation, threads };
     upload.prepare()?;
     let mut infos = Vec::new();
     let known = store.infos(paths)?;
@@ -104,9 +102,13 @@ struct Upload<'a> {
     folder: &'a Path,
     options: &'a UploadOptions,
     cancellation: &'a Cancellation,
-    /// Threads that compress one archive, beside the one that reads it.
-    workers: u32,
+    /// How many cores there are.
+    threads: usize,
 }
+
+/// Archives of so many bytes are compressed by several threads each, lest the last one be waited for with idle cores. What
+/// is smaller is done sooner by one.
+const LARGE: u64 = 32 << 20;
 
 impl Upload<'_> {
     fn failed(&self, path: &Path) -> impl FnOnce(io::Error) -> CacheError {
@@ -181,7 +183,7 @@ impl Upload<'_> {
     fn write_archive(&self, info: &PathInfo, file: &Path) -> Result<(Hash, u64), CacheError> {
         let output = File::create(file).map_err(self.failed(file))?;
         let output = Measured::new(BufWriter::with_capacity(256 * 1024, output));
-        let mut source = Measured::new(self.encoder(output).map_err(self.failed(file))?);
+        let mut source = Measured::new(self.encoder(output, info.nar_size).map_err(self.failed(file))?);
         nar::dump_path(&self.store.physical(&info.path), &mut source)
             .map_err(|error| CacheError::Store(crate::store::StoreError::Tree(error)))?;
         let (encoder, hash, _) = source.finish();
@@ -198,13 +200,15 @@ impl Upload<'_> {
         Ok((hash, size))
     }
 
-    fn encoder<W: Write>(&self, output: W) -> io::Result<Encoder<W>> {
+    fn encoder<W: Write>(&self, output: W, size: u64) -> io::Result<Encoder<W>> {
         let level = self.options.level;
         Ok(match self.options.compression {
             Compression::None => Encoder::None(output),
             Compression::Zstd => {
                 let mut encoder = zstd::Encoder::new(output, level.unwrap_or(3))?;
-                encoder.multithread(self.workers)?;
+                if size >= LARGE && self.threads > 1 {
+                    encoder.multithread(u32::try_from(self.threads).unwrap_or(1))?;
+                }
                 Encoder::Zstd(encoder)
             }
             Compression::Xz => {

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -295,14 +296,19 @@ impl Store {
 
     /// Moves a file or folder that is no valid path's to `trash`.
     fn move_out(&self, place: &Path, trash: &Path) -> Result<(), StoreError> {
-        let Ok(found) = fs::symlink_metadata(place) else { return Ok(()) };
-        if found.is_dir() {
-            // A folder that may not be written may not be moved to another one.
-            let writable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            fs::set_permissions(place, writable).doing("make writable", place)?;
-        }
         let to = trash.join(place.file_name().unwrap_or_default());
-        fs::rename(place, &to).doing("move out of the store", place)
+        let moved = match fs::rename(place, &to) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                // A folder that may not be written may not be moved to another one.
+                let writable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+                fs::set_permissions(place, writable).and_then(|()| fs::rename(place, &to))
+            }
+            result => result,
+        };
+        match moved {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.doing("move out of the store", place),
+        }
     }
 
     /// Removes files in the store's folder that belong to no valid path and that nobody is about to make one.
@@ -347,7 +353,7 @@ impl Store {
             if fs::symlink_metadata(&file).is_ok_and(|found| found.nlink() == 1) {
                 match fs::remove_file(&file) {
                     // Another collector was faster.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => (),
                     result => result.doing("remove", &file)?,
                 }
             }

@@ -51,6 +51,9 @@ pub use session::{TemporaryFolder, end_all as end_sessions};
 pub use tree::{Unfit, canonicalise, make_folder, remove as remove_tree, seal};
 pub use verify::{Fault, VerifyOptions};
 
+/// After so many seconds Linux has written out what was written to files, if nobody has asked for it before.
+const GATHERED: i64 = 60;
+
 /// A store, open.
 #[derive(Debug)]
 pub struct Store {
@@ -232,8 +235,17 @@ impl Store {
         self.session.folder().doing("make a folder in", &self.layout.temporary())
     }
 
-    /// Brings everything registered so far to disk. Worth calling at the end of a piece of work: what is not synced when
-    /// the power fails is verified at the next start, and made again if it suffered.
+    /// For the end of a piece of work: brings what was registered to disk, unless all of it is so young that the system
+    /// still gathers it, and to wait would cost much. What is not synced when the power fails is verified at the next
+    /// start, and made again if it suffered.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        match self.database.is_unsynced_since(now() - GATHERED)? {
+            true => self.sync(),
+            false => Ok(()),
+        }
+    }
+
+    /// Brings everything registered so far to disk.
     pub fn sync(&self) -> Result<(), StoreError> {
         self.database.sync(|| {
             let folder = self.layout.store();

@@ -2,14 +2,16 @@
 //!
 //! No symbolic link is followed; every folder is opened by its own name from the folder above it.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use nix::dir::Dir;
+use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{
@@ -45,42 +47,82 @@ fn remove_all(path: &Path) -> nix::Result<()> {
     if remove_file(AT_FDCWD, path)? == Removed::Yes {
         return Ok(());
     }
-    let top = open_folder_for_change(AT_FDCWD, path)?;
     let mut moved = 0;
     loop {
-        let names = entries(&top)?;
-        if names.is_empty() {
+        let (top, entries) = Folder::open(AT_FDCWD, path)?;
+        if entries.is_empty() {
             return unlinkat(AT_FDCWD, path, UnlinkatFlags::RemoveDir);
         }
-        for name in names {
-            remove_below(top.as_fd(), name.as_bytes(), MAX_DEPTH, &mut |above, name| {
-                moved += 1;
-                renameat(above, name, &top, format!(".zeval-removing-{moved}").as_str())
-            })?;
+        for (above, name) in remove_entries(&top, &entries)? {
+            moved += 1;
+            renameat(&above, name.as_c_str(), &top.descriptor, format!(".zeval-removing-{moved}").as_str())?;
         }
     }
 }
 
-/// Removes `name`. Each level takes a descriptor and stack, so `too_deep` must get what is more than `levels` deep out of
-/// the way.
+/// Removes the entries of a folder, many of them on several cores. Gives the folders that lie too deep to be gone down to,
+/// each with the open one that holds it.
+fn remove_entries(top: &Folder, entries: &[Entry]) -> nix::Result<Vec<(OwnedFd, CString)>> {
+    let (next, too_deep) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || -> nix::Result<()> {
+        while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+            remove_below(top, entry, MAX_DEPTH, &|above, name| {
+                let above = nix::unistd::dup(above)?;
+                let mut too_deep = too_deep.lock().unwrap_or_else(PoisonError::into_inner);
+                too_deep.push((above, name.to_owned()));
+                Ok(())
+            })?;
+        }
+        Ok(())
+    };
+    let threads = match entries.len() {
+        0..ENTRIES_WORTH_THREADS => 1,
+        _ => std::thread::available_parallelism().map_or(1, usize::from).min(MOST_REMOVERS),
+    };
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> =
+            (1..threads).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
+        let own = work();
+        helpers.into_iter().fold(own, |result, helper| match helper.join() {
+            Ok(other) => result.and(other),
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })?;
+    Ok(too_deep.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Fewer are removed sooner than threads start.
+const ENTRIES_WORTH_THREADS: usize = 64;
+/// More threads wait for each other in the file system.
+const MOST_REMOVERS: usize = 8;
+
+/// Removes an entry of `above`. Each level takes a descriptor and stack, so what is more than `levels` deep is left to
+/// `too_deep`, and all folders above it stay.
 fn remove_below(
-    above: BorrowedFd<'_>,
-    name: &[u8],
+    above: &Folder,
+    (name, kind): &Entry,
     levels: usize,
-    too_deep: &mut impl FnMut(BorrowedFd<'_>, &[u8]) -> nix::Result<()>,
+    too_deep: &impl Fn(BorrowedFd<'_>, &CStr) -> nix::Result<()>,
 ) -> nix::Result<()> {
-    if remove_file(above, name)? == Removed::Yes {
+    if *kind != Some(Type::Directory)
+        && above.changed(|above| remove_file(above, name.as_bytes()))? == Removed::Yes
+    {
         return Ok(());
     }
-    let folder = open_folder_for_change(above, name)?;
     if levels == 0 {
-        drop(folder);
-        return too_deep(above, name);
+        return too_deep(above.descriptor.as_fd(), name);
     }
-    for entry in entries(&folder)? {
-        remove_below(folder.as_fd(), entry.as_bytes(), levels - 1, too_deep)?;
+    let (folder, entries) = above.changed(|above| Folder::open(above, name.as_bytes()))?;
+    for entry in entries {
+        remove_below(&folder, &entry, levels - 1, too_deep)?;
     }
-    unlinkat(above, name, UnlinkatFlags::RemoveDir)
+    drop(folder);
+    let removed = above.changed(|above| unlinkat(above, name.as_c_str(), UnlinkatFlags::RemoveDir));
+    match removed {
+        // Something in it lies too deep, and is removed once it was moved.
+        Err(Errno::ENOTEMPTY) => Ok(()),
+        result => result,
+    }
 }
 
 #[derive(PartialEq, Eq)]
@@ -97,13 +139,48 @@ fn remove_file(above: BorrowedFd<'_>, name: &[u8]) -> nix::Result<Removed> {
     }
 }
 
+/// A name in a folder, and what it is of, where the file system tells.
+type Entry = (CString, Option<Type>);
+
+/// A folder that is emptied.
+struct Folder {
+    descriptor: OwnedFd,
+}
+
+impl Folder {
+    fn open(above: BorrowedFd<'_>, name: &[u8]) -> nix::Result<(Folder, Vec<Entry>)> {
+        let open = || Dir::openat(above, name, OPEN_FOLDER, Mode::empty());
+        let mut listing = match open() {
+            Err(Errno::EACCES) => {
+                make_changeable(above, name)?;
+                open()?
+            }
+            result => result?,
+        };
+        let entries = entries(&mut listing)?;
+        // A listing is for one thread only.
+        let descriptor = nix::unistd::dup(&listing)?;
+        Ok((Folder { descriptor }, entries))
+    }
+
+    /// Changes something in the folder, which is made one that we may change if it is not.
+    fn changed<T>(&self, change: impl Fn(BorrowedFd<'_>) -> nix::Result<T>) -> nix::Result<T> {
+        match change(self.descriptor.as_fd()) {
+            Err(Errno::EACCES) => {
+                fchmod(&self.descriptor, Mode::S_IRWXU)?;
+                change(self.descriptor.as_fd())
+            }
+            result => result,
+        }
+    }
+}
+
 /// Opens a folder and makes it one that we may read, enter and write.
 fn open_folder_for_change(above: BorrowedFd<'_>, name: &[u8]) -> nix::Result<OwnedFd> {
     let open = || openat(above, name, OPEN_FOLDER, Mode::empty());
     let folder = match open() {
         Err(Errno::EACCES) => {
-            // Only a folder without read permission gets here, and a symbolic link has no permissions to lack.
-            fchmodat(above, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
+            make_changeable(above, name)?;
             open()?
         }
         result => result?,
@@ -112,17 +189,21 @@ fn open_folder_for_change(above: BorrowedFd<'_>, name: &[u8]) -> nix::Result<Own
     Ok(folder)
 }
 
-fn entries(folder: &OwnedFd) -> nix::Result<Vec<CString>> {
-    // A descriptor of its own: reading moves a position that descriptors share.
-    let mut listing = Dir::openat(folder.as_fd(), ".", OPEN_FOLDER, Mode::empty())?;
-    let mut names = Vec::new();
+/// Only a folder without read permission gets here, and a symbolic link has no permissions to lack.
+fn make_changeable(above: BorrowedFd<'_>, name: &[u8]) -> nix::Result<()> {
+    fchmodat(above, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)
+}
+
+fn entries(listing: &mut Dir) -> nix::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
     for entry in listing.iter() {
-        let name = entry?.file_name().to_owned();
+        let entry = entry?;
+        let name = entry.file_name().to_owned();
         if !matches!(name.as_bytes(), b"." | b"..") {
-            names.push(name);
+            entries.push((name, entry.file_type()));
         }
     }
-    Ok(names)
+    Ok(entries)
 }
 
 /// Gives `path` and everything below it what a store holds of metadata: files are 0444 or, if their owner may execute
@@ -169,7 +250,9 @@ fn canonicalise_at(above: BorrowedFd<'_>, name: &[u8], depth: usize) -> Result<(
         }
         SFlag::S_IFDIR => {
             let folder = open_folder_for_change(above, name)?;
-            for entry in entries(&folder)? {
+            // A descriptor of its own: reading moves a position that descriptors share.
+            let mut listing = Dir::openat(folder.as_fd(), ".", OPEN_FOLDER, Mode::empty())?;
+            for (entry, _) in entries(&mut listing)? {
                 canonicalise_at(folder.as_fd(), entry.as_bytes(), depth + 1)?;
             }
             let mode = if depth == 0 { 0o755 } else { 0o555 };

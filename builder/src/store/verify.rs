@@ -1,5 +1,6 @@
 //! Reading everything again: whether each path's files are those that were registered, and whether it is to be trusted.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -49,6 +50,7 @@ impl Store {
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<(StorePath, Fault)>, StoreError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let paths = self.largest_first(paths)?;
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let faults = Mutex::new(Vec::new());
         let work = || -> Result<(), StoreError> {
@@ -71,6 +73,15 @@ impl Store {
         let mut faults = faults.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         faults.sort();
         Ok(faults)
+    }
+
+    /// The valid ones of `paths`: so that at the end no core waits for another one that began a large path last.
+    fn largest_first(&self, paths: &[StorePath]) -> Result<Vec<StorePath>, StoreError> {
+        let wanted: HashSet<&StorePath> = paths.iter().collect();
+        let mut sized = self.database.sizes()?;
+        sized.retain(|(path, _)| wanted.contains(path));
+        sized.sort_by_key(|&(_, size)| std::cmp::Reverse(size));
+        Ok(sized.into_iter().map(|(path, _)| path).collect())
     }
 
     /// What is wrong with `path`; nothing if it is not valid.

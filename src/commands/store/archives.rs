@@ -34,7 +34,7 @@ pub fn add(context: &Context, arguments: &Add) -> Result<()> {
     }
     let store = context.store()?;
     let path = store.add_path(&name, &arguments.path, method, algorithm).map_err(Failed::other)?;
-    store.sync().map_err(Failed::other)?;
+    store.settle().map_err(Failed::other)?;
     println!("{path}");
     Ok(())
 }
@@ -48,7 +48,7 @@ fn add_text(context: &Context, name: &str, arguments: &Add) -> Result<()> {
     }
     let store = context.store()?;
     println!("{}", store.add_text(name, &text, &Default::default()).map_err(Failed::other)?);
-    store.sync().map_err(Failed::other)
+    store.settle().map_err(Failed::other)
 }
 
 fn print_path(name: &str, address: ContentAddress) -> Result<()> {
@@ -89,7 +89,7 @@ pub fn import(context: &Context) -> Result<()> {
     for path in store.import(io::stdin().lock(), &context.cancellation).map_err(Failed::other)? {
         println!("{path}");
     }
-    store.sync().map_err(Failed::other)
+    store.settle().map_err(Failed::other)
 }
 
 /// `zeval store make-content-addressed`
@@ -98,7 +98,7 @@ pub fn make_content_addressed(context: &Context, paths: &Paths, json: bool) -> R
     // What refers to a path must be rewritten with it.
     let closure = store.closure(&paths.find(&store)?).map_err(Failed::other)?;
     let made = store.make_content_addressed(&closure, &context.cancellation).map_err(Failed::other)?;
-    store.sync().map_err(Failed::other)?;
+    store.settle().map_err(Failed::other)?;
     if json {
         let rewrites: serde_json::Map<_, _> =
             made.iter().map(|(from, to)| (from.to_string(), json!(to.to_string()))).collect();

@@ -94,5 +94,5 @@ fn from(call: &Call, url: &str, recursive: bool) -> Outcome<()> {
     for path in &copied {
         call.say(format!("copying path '{path}' from '{url}'..."));
     }
-    Ok(store.sync()?)
+    Ok(store.settle()?)
 }

@@ -39,7 +39,7 @@ fn add_as(call: &Call, method: ContentMethod) -> Outcome<()> {
     }
     let store = call.store()?;
     println!("{}", store.add_path(&name, &path, method, algorithm)?);
-    Ok(store.sync()?)
+    Ok(store.settle()?)
 }
 
 pub fn ls(call: &Call) -> Outcome<()> {

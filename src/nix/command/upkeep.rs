@@ -118,7 +118,7 @@ pub fn make_content_addressed(call: &Call) -> Outcome<()> {
     let closure = store.closure(&asked)?;
     let made: BTreeMap<_, _> =
         store.make_content_addressed(&closure, &Cancellation::new())?.into_iter().collect();
-    store.sync()?;
+    store.settle()?;
     for from in store.references_first(&closure)? {
         if let Some(to) = made.get(&from) {
             call.say(format!("rewriting '{from}' to '{to}'"));

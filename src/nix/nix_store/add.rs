@@ -45,7 +45,7 @@ pub fn add(shop: &mut Shop) -> Outcome<()> {
         let added = store.add_path(&name_of(&path), &path, ContentMethod::Nar, Algorithm::Sha256)?;
         println!("{added}");
     }
-    Ok(store.sync()?)
+    Ok(store.settle()?)
 }
 
 /// `--add-fixed`
@@ -64,7 +64,7 @@ pub fn add_fixed(shop: &mut Shop) -> Outcome<()> {
         }
         println!("{}", store.add_path(&name_of(&path), &path, method, algorithm)?);
     }
-    Ok(store.sync()?)
+    Ok(store.settle()?)
 }
 
 /// An algorithm's name; any other word is an error of the command line.
@@ -133,7 +133,7 @@ pub fn import(shop: &mut Shop) -> Outcome<()> {
         error => Stop::of(error),
     })?;
     imported.iter().for_each(|path| println!("{path}"));
-    Ok(store.sync()?)
+    Ok(store.settle()?)
 }
 
 /// `--generate-binary-cache-key`

@@ -66,7 +66,7 @@ fn read_all(store: &Store, hash_given: bool) -> Outcome<()> {
     let paths: Vec<StorePath> = infos.iter().map(|info| info.path.clone()).collect();
     store.pin(&paths)?;
     store.register(&infos, &[])?;
-    Ok(store.sync()?)
+    Ok(store.settle()?)
 }
 
 fn read_one(

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use bstr::{BStr, ByteSlice};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
-use nix::sys::stat::{Mode, UtimensatFlags, fchmod, futimens, mkdirat, utimensat};
+use nix::sys::stat::{Mode, UtimensatFlags, fchmod, fstat, futimens, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::symlinkat;
 
@@ -119,7 +119,12 @@ impl Restorer {
         let (parent, file) = self.place(name)?;
         let path = self.path_of(name);
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let mode = if executable { 0o777 } else { 0o666 };
+        let mode = match (self.modes, executable) {
+            (Modes::Umask, false) => 0o666,
+            (Modes::Umask, true) => 0o777,
+            (Modes::Store, false) => 0o444,
+            (Modes::Store, true) => 0o555,
+        };
         let created = openat(parent, &file, flags, Mode::from_bits_truncate(mode))
             .map_err(TreeError::file("creating file", &path))?;
         let mut created = File::from(created);
@@ -140,7 +145,7 @@ impl Restorer {
         if copied != size {
             return Err(TreeError::Changed { path });
         }
-        self.finish(created.as_fd(), &path, if executable { 0o555 } else { 0o444 })
+        self.finish(created.as_fd(), &path, mode)
     }
 
     fn symlink(&mut self, name: &BStr, target: &BStr) -> Result<(), TreeError> {
@@ -164,7 +169,10 @@ impl Restorer {
             return Ok(());
         }
         let set = || {
-            fchmod(file, Mode::from_bits_truncate(mode))?;
+            // A file has its mode already, unless the umask took of it.
+            if fstat(file)?.st_mode & 0o7777 != mode {
+                fchmod(file, Mode::from_bits_truncate(mode))?;
+            }
             futimens(file, &STORE_TIME, &STORE_TIME)
         };
         set().map_err(TreeError::file("setting mode and time of", path))

@@ -242,6 +242,17 @@ impl Database {
         found.iter().map(|name| parse(name)).collect()
     }
 
+    /// All valid paths with the sizes of their archives, in bytes.
+    pub fn sizes(&self) -> Answer<Vec<(StorePath, u64)>> {
+        let found = self.read("list the paths", |connection| {
+            connection
+                .prepare_cached("SELECT base_name, nar_size FROM path")?
+                .query_map([], |row| Ok((text(row)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<Vec<(String, i64)>>>()
+        })?;
+        found.into_iter().map(|(name, size)| Ok((parse(&name)?, size.cast_unsigned()))).collect()
+    }
+
     /// Makes paths valid, and records realisations, all or nothing. References must be valid or among `infos`; paths that
     /// are valid already stay as they are.
     pub fn register(&self, infos: &[PathInfo], realisations: &[Realisation]) -> Answer<()> {
@@ -387,6 +398,15 @@ impl Database {
             remove_with_referrers(transaction, path).map_err(|source| self.failed(action, source))
         })?;
         names.iter().map(|name| parse(name)).collect()
+    }
+
+    /// Whether something was registered before `time`, in seconds since 1970, that is not known to be on disk.
+    pub fn is_unsynced_since(&self, time: i64) -> Answer<bool> {
+        self.read("look for unsynced paths", |connection| {
+            connection
+                .prepare_cached("SELECT 1 FROM path WHERE unsynced = ? AND registered < ?")?
+                .exists(params![self.boot, time])
+        })
     }
 
     /// Calls `flush`, which must bring all files of the store to disk, and records that everything registered before is
