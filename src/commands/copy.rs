@@ -1,11 +1,6 @@
 //! `zeval copy` and `zeval serve`: store paths to and from elsewhere.
 
-use std::{
-    collections::BTreeSet,
-    io::BufWriter,
-    process::{Child, Command, Stdio},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::json;
 use zeval_builder::{
@@ -16,6 +11,7 @@ use zeval_model::StorePath;
 
 use super::{
     Context, Result,
+    host::Host,
     store::{count_of, secret_key, store_path},
 };
 use crate::{
@@ -29,11 +25,7 @@ enum Place {
     Cache(Cache),
     /// A store of ours in another folder.
     Store(Arc<Store>),
-    /// A host that ssh reaches, and its program.
-    Host {
-        host: String,
-        program: String,
-    },
+    Host(Host),
 }
 
 impl Place {
@@ -41,12 +33,8 @@ impl Place {
         if let Some(folder) = url.strip_prefix("local://") {
             return Ok(Place::Store(Arc::new(Store::open(folder.as_ref()).map_err(Failed::other)?)));
         }
-        if let Some(rest) = url.strip_prefix("ssh://") {
-            let (host, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-            let program =
-                parameters.split('&').find_map(|parameter| parameter.strip_prefix("remote-program="));
-            let program = program.unwrap_or("nix-store").to_owned();
-            return Ok(Place::Host { host: host.trim_end_matches('/').to_owned(), program });
+        if let Some(host) = Host::of(url) {
+            return Ok(Place::Host(host));
         }
         Ok(Place::Cache(Cache::new(url)?))
     }
@@ -99,15 +87,10 @@ fn copy_to(context: &Context, store: &Store, place: &Place, arguments: &Copy) ->
             Ok(uploaded?.paths)
         }
         Place::Store(other) => between(context, store, other, &paths),
-        Place::Host { host, program } => {
-            let mut child =
-                ssh(host, program, &["--import"]).stdin(Stdio::piped()).spawn().map_err(no_ssh)?;
-            if let Some(input) = child.stdin.take() {
-                let sent = store.export(&paths, BufWriter::with_capacity(256 * 1024, input));
-                finish(child, host)?;
-                sent?;
-            }
-            Ok(paths.into_iter().collect())
+        Place::Host(host) => {
+            let missing = host.missing(&paths)?;
+            host.send(store, &missing)?;
+            Ok(missing.into_iter().collect())
         }
     }
 }
@@ -129,7 +112,7 @@ fn copy_from(context: &Context, store: &Store, place: &Place, arguments: &Copy) 
             };
             between(context, other, store, &paths)?
         }
-        Place::Host { host, program } => from_host(context, store, host, program, &paths, arguments)?,
+        Place::Host(host) => host.receive(store, &paths, !arguments.no_recursive, &context.cancellation)?,
     };
     store.settle().map_err(Failed::other)?;
     Ok(copied)
@@ -166,65 +149,6 @@ fn between(
     bar.finish_and_clear();
     to.settle().map_err(Failed::other)?;
     Ok(copied)
-}
-
-fn from_host(
-    context: &Context,
-    store: &Store,
-    host: &str,
-    program: &str,
-    paths: &BTreeSet<StorePath>,
-    arguments: &Copy,
-) -> Result<Vec<StorePath>> {
-    let mut wanted: Vec<String> = paths.iter().map(ToString::to_string).collect();
-    if !arguments.no_recursive {
-        let mut words = vec!["--query", "--requisites"];
-        words.extend(wanted.iter().map(String::as_str));
-        let output = ssh(host, program, &words).stderr(Stdio::inherit()).output().map_err(no_ssh)?;
-        if !output.status.success() {
-            return Err(Failed::other(format!("'{host}' does not tell what the paths refer to")));
-        }
-        wanted = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
-    }
-    let mut missing = Vec::new();
-    for path in &wanted {
-        let path = StorePath::from_absolute(path).map_err(Failed::other)?;
-        if !store.is_valid(&path)? {
-            missing.push(path.to_string());
-        }
-    }
-    if missing.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut words = vec!["--export"];
-    words.extend(missing.iter().map(String::as_str));
-    let mut child = ssh(host, program, &words).stdout(Stdio::piped()).spawn().map_err(no_ssh)?;
-    let imported = match child.stdout.take() {
-        Some(output) => store.import(output, &context.cancellation),
-        None => Ok(Vec::new()),
-    };
-    finish(child, host)?;
-    Ok(imported?)
-}
-
-/// The user's own ssh, as the user has set it up. Words are store paths and options: nothing that a shell would change.
-fn ssh(host: &str, program: &str, words: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("ZEVAL_SSH").unwrap_or_else(|| "ssh".into()));
-    command.arg("-T").arg("--").arg(host).arg(program).args(words);
-    command
-}
-
-fn no_ssh(error: std::io::Error) -> Failed {
-    Failed::other(format!("cannot run ssh: {error}"))
-}
-
-fn finish(mut child: Child, host: &str) -> Result<()> {
-    drop(child.stdin.take());
-    let status = child.wait().map_err(Failed::other)?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(Failed::other(format!("copying by ssh to or from '{host}' failed: {status}"))),
-    }
 }
 
 /// `zeval serve`

@@ -9,6 +9,7 @@ pub mod eval;
 mod fetch;
 pub mod flake;
 mod history;
+pub mod host;
 mod instantiate;
 mod log;
 mod pin;

@@ -27,6 +27,9 @@ pub fn repair_with(
     observer: &dyn Observer,
     cancellation: &Cancellation,
 ) -> Result<()> {
+    if store.is_intact(path).map_err(Failed::other)? {
+        return Ok(());
+    }
     let mut urls = caches.to_vec();
     if urls.is_empty() {
         urls = NixSettings::from_environment().map_err(Failed::other)?.words("substituters");

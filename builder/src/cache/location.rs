@@ -79,6 +79,12 @@ pub struct Cache {
     pub trusted: bool,
     /// For what is written to it (`?compression=xz`).
     pub compression: Compression,
+    /// Of the compression (`?compression-level=19`).
+    pub level: Option<i32>,
+    /// Whether listings of the files are written, too (`?write-nar-listing=true`).
+    pub listings: bool,
+    /// The file with the key that signs what is written (`?secret-key=FILE`).
+    pub secret_key: Option<PathBuf>,
     place: Place,
 }
 
@@ -87,7 +93,7 @@ const DEFAULT_PRIORITY: i64 = 50;
 
 impl Cache {
     /// The cache at `url`: `file:///FOLDER`, a folder's path, `http://...` or `https://...`, with Nix's parameters
-    /// `priority`, `trusted` and `compression`. Nothing is asked of it yet.
+    /// `priority`, `trusted` and those for what is written. Nothing is asked of it yet.
     pub fn new(url: &str) -> Result<Cache, CacheError> {
         let unusable = |reason: String| CacheError::Unusable { url: url.to_owned(), reason };
         let (plain, parameters) = url.split_once('?').unwrap_or((url, ""));
@@ -110,6 +116,9 @@ impl Cache {
             priority: DEFAULT_PRIORITY,
             trusted: false,
             compression: Compression::default(),
+            level: None,
+            listings: false,
+            secret_key: None,
             place,
         };
         for (name, value) in parameters.split('&').filter_map(|parameter| parameter.split_once('=')) {
@@ -119,6 +128,15 @@ impl Cache {
                         value.parse().map_err(|_| unusable(format!("'{value}' is no priority")))?;
                 }
                 "trusted" => cache.trusted = matches!(value, "1" | "true"),
+                "write-nar-listing" => cache.listings = matches!(value, "1" | "true"),
+                "secret-key" if !value.is_empty() => cache.secret_key = Some(PathBuf::from(value)),
+                // -1 stands for the usual one.
+                "compression-level" => {
+                    let level: i32 = value
+                        .parse()
+                        .map_err(|_| unusable(format!("'{value}' is no level of compression")))?;
+                    cache.level = Some(level).filter(|&level| level >= 0);
+                }
                 "compression" => cache.compression = value.parse().map_err(unusable)?,
                 // Nix has more, of which none changes what is read.
                 _ => (),

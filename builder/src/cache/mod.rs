@@ -1,6 +1,7 @@
 //! Binary caches, in Nix's formats: folders and HTTP servers that hold store paths for others.
 
 mod download;
+pub mod listing;
 mod location;
 mod realisation;
 pub mod serve;

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use zeval_model::derivation::HashCache;
 use zeval_model::signature::SecretKey;
+use zeval_model::tree::{Walker, everything};
 use zeval_model::{NarInfo, STORE_DIR, StorePath, nar};
 
 use super::CachedRealisation;
+use super::listing;
 use super::location::DESCRIPTION;
-use super::upload::listing;
 use crate::cancel::Cancellation;
 use crate::store::{Realisation, Store, StoreError};
 
@@ -147,8 +147,8 @@ impl Server {
         }
         if let Some(hash_part) = path.strip_suffix(".ls") {
             let Some(path) = self.store.find_by_hash_part(hash_part)? else { return Ok(Body::NotFound) };
-            let listing = listing(&self.store.physical(&path))?;
-            let text = json!({ "version": 1, "root": listing }).to_string();
+            let mut everything = everything;
+            let text = listing::file(&mut Walker::new(&self.store.physical(&path), &mut everything))?;
             return Ok(Body::Text("application/json", text.into()));
         }
         if let Some(base_name) = path.strip_prefix("log/") {

@@ -6,13 +6,13 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::{Map, Value, json};
 use zeval_model::derivation::HashCache;
 use zeval_model::signature::SecretKey;
-use zeval_model::tree::{Event, TreeError, TreeSource, Walker, everything};
+use zeval_model::tree::{Walker, everything};
 use zeval_model::{Algorithm, Hash, Hasher, NarInfo, STORE_DIR, StorePath, nar};
 
 use super::download::in_parallel;
+use super::listing;
 use super::location::DESCRIPTION;
 use super::{Cache, CacheError, CachedRealisation, Compression};
 use crate::cancel::Cancellation;
@@ -117,8 +117,9 @@ impl Upload<'_> {
     }
 
     fn prepare(&self) -> Result<(), CacheError> {
-        let archives = self.folder.join("nar");
-        fs::create_dir_all(&archives).map_err(self.failed(&archives))?;
+        for folder in ["nar", "log", "realisations"].map(|name| self.folder.join(name)) {
+            fs::create_dir_all(&folder).map_err(self.failed(&folder))?;
+        }
         let description = self.folder.join(DESCRIPTION);
         match description.exists() {
             true => self.cache.clone().open(self.cancellation).map(drop),
@@ -201,7 +202,7 @@ impl Upload<'_> {
     }
 
     fn encoder<W: Write>(&self, output: W, size: u64) -> io::Result<Encoder<W>> {
-        let level = self.options.level;
+        let level = self.options.level.or(self.cache.level);
         Ok(match self.options.compression {
             Compression::None => Encoder::None(output),
             Compression::Zstd => {
@@ -223,10 +224,11 @@ impl Upload<'_> {
     }
 
     fn describe(&self, narinfo: &NarInfo) -> Result<(), CacheError> {
-        if self.options.listings {
-            let listing = listing(&self.store.physical(&narinfo.path))
+        if self.options.listings || self.cache.listings {
+            let mut everything = everything;
+            let mut files = Walker::new(&self.store.physical(&narinfo.path), &mut everything);
+            let text = listing::file(&mut files)
                 .map_err(|error| CacheError::Store(crate::store::StoreError::Tree(error)))?;
-            let text = json!({ "version": 1, "root": listing }).to_string();
             self.write(&format!("{}.ls", narinfo.path.hash_part()), text.as_bytes())?;
         }
         self.write(&format!("{}.narinfo", narinfo.path.hash_part()), narinfo.to_string().as_bytes())
@@ -308,39 +310,4 @@ impl<W: Write> Write for Encoder<W> {
         // Only the end matters, and an early flush costs compression.
         Ok(())
     }
-}
-
-/// The files of a path as `.ls` files describe them, without the places in the archive.
-pub(super) fn listing(path: &Path) -> Result<Value, TreeError> {
-    let mut everything = everything;
-    let mut walker = Walker::new(path, &mut everything);
-    let mut open: Vec<(String, Map<String, Value>)> = Vec::new();
-    let mut root = Value::Null;
-    while let Some(event) = walker.next_event()? {
-        let (name, value) = match event {
-            Event::DirectoryStart { name } => {
-                open.push((name.to_string(), Map::new()));
-                continue;
-            }
-            Event::DirectoryEnd => {
-                let (name, entries) = open.pop().unwrap_or_default();
-                (name, json!({ "type": "directory", "entries": entries }))
-            }
-            Event::Symlink { name, target } => {
-                (name.to_string(), json!({ "type": "symlink", "target": target.to_string() }))
-            }
-            Event::Regular { name, executable, size } => {
-                let mut file = json!({ "type": "regular", "size": size });
-                if executable {
-                    file["executable"] = json!(true);
-                }
-                (name.to_string(), file)
-            }
-        };
-        match open.last_mut() {
-            Some((_, entries)) => drop(entries.insert(name, value)),
-            None => root = value,
-        }
-    }
-    Ok(root)
 }

@@ -92,7 +92,16 @@ impl Store {
             if let Some(kept) = only.iter().find(|path| self.is_kept(&graph, &dead, path)) {
                 return Err(StoreError::Kept { path: kept.clone(), by: self.keeper(&graph, kept, &pins)? });
             }
-            dead.retain(|&index| only.contains(&graph.nodes[index].path));
+            let is_wanted = |index: &usize| only.contains(&graph.nodes[*index].path);
+            for (index, node) in graph.nodes.iter().enumerate() {
+                if let (false, Some(kept)) =
+                    (is_wanted(&index), node.references.iter().find(|to| is_wanted(to)))
+                {
+                    let by = format!("'{}' refers to it", node.path);
+                    return Err(StoreError::Kept { path: graph.nodes[*kept].path.clone(), by });
+                }
+            }
+            dead.retain(is_wanted);
         }
         let order = graph.referrers_first(&dead);
         let mut collected = Collected::default();

@@ -38,6 +38,8 @@ pub(super) fn extract(content: &mut dyn Read, extractor: &mut Extractor<'_>) -> 
                 // Of several links the last has the data, by custom; the others have none.
                 let executable = member.mode & 0o100 != 0;
                 if member.links > 1 && member.size == 0 {
+                    // They are held in memory, so that there may not be any number of them.
+                    extractor.expect(name)?;
                     links.entry(member.inode).or_default().push((name.clone(), executable));
                     continue;
                 }

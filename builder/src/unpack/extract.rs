@@ -89,6 +89,11 @@ impl<'a> Extractor<'a> {
         self.tree.hard_link(&path, &existing)
     }
 
+    /// Counts an entry that will be made later.
+    pub(super) fn expect(&mut self, name: &[u8]) -> Result<(), Fault> {
+        self.admit(name, 0).map(drop)
+    }
+
     /// Counts an entry, and refuses it if it has no proper name or there is too much.
     fn admit(&mut self, name: &[u8], bytes: u64) -> Result<EntryPath, Fault> {
         if self.cancellation.is_cancelled() {

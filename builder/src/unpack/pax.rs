@@ -1,7 +1,7 @@
 //! The extended attributes that pax puts before a member of a tar archive.
 
 use super::error::Fault;
-use super::tar::{Piece, decimal};
+use super::tar::{MAX_PIECES, Piece, decimal};
 
 /// What counts for unpacking of the attributes of one member.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +74,9 @@ impl Attributes {
             b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
                 sparse.format = SparseFormat::InAttributes;
                 sparse.numbers.extend(number()?);
+                if sparse.numbers.len() > 2 * MAX_PIECES {
+                    return Err(Fault::damaged("a sparse file has too many pieces"));
+                }
             }
             b"GNU.sparse.map" => {
                 sparse.format = SparseFormat::InAttributes;

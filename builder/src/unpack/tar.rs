@@ -5,13 +5,13 @@
 use std::io::{self, Read};
 
 use super::error::Fault;
-use super::pax::{Attributes, SparseFormat};
+use super::pax::{Attributes, Sparse, SparseFormat};
 
 pub(super) const BLOCK: usize = 512;
 /// The most bytes of a long name or of extended attributes: both are held in memory.
 const MAX_EXTENSION: u64 = 1 << 20;
 /// The most pieces of a sparse file, likewise.
-const MAX_PIECES: usize = 1 << 20;
+pub(super) const MAX_PIECES: usize = 1 << 20;
 
 type Block = [u8; BLOCK];
 
@@ -92,6 +92,8 @@ impl<R: Read> Archive<R> {
                 b'g' => {
                     let text = self.read_extension()?;
                     self.globals.update(&text)?;
+                    // Of one file only, and copied for each of them otherwise.
+                    self.globals.sparse = Sparse::default();
                     attributes.update(&text)?;
                 }
                 b'L' => long_name = Some(until_nul(&self.read_extension()?).to_vec()),

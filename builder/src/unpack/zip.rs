@@ -86,6 +86,11 @@ fn extract_member(file: &File, member: &Member, extractor: &mut Extractor<'_>) -
         }
         _ => return Err(Fault::refused(name, "a device, named pipe or socket")),
     }
+    // One that goes on would be another file for those who believe the data.
+    if content.read(&mut [0]).map_err(Fault::reading)? > 0 {
+        let name = name.escape_ascii();
+        return Err(Fault::damaged(format!("`{name}` is larger than its directory says")));
+    }
     if content.crc.sum() != member.crc {
         return Err(Fault::damaged(format!("the sum of `{}` is wrong", name.escape_ascii())));
     }

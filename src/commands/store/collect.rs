@@ -43,14 +43,17 @@ pub fn delete(context: &Context, arguments: &Delete) -> Result<()> {
             }
         }
     }
+    for path in &paths {
+        let mut referrers = store.referrers(path).map_err(Failed::other)?.into_iter();
+        if let Some(referrer) = referrers.find(|referrer| !paths.contains(referrer)) {
+            return Err(Failed::other(format!(
+                "'{path}' cannot be deleted: '{referrer}' refers to it (--referrers deletes that, too)"
+            )));
+        }
+    }
     let collected = store.delete(&paths, &context.cancellation)?;
     if let Some(left) = paths.iter().find(|path| !collected.paths.contains(path)) {
-        let referrer = store.referrers(left).map_err(Failed::other)?.pop_first();
-        let reason = match referrer {
-            Some(referrer) => format!("'{referrer}' refers to it (--referrers deletes that, too)"),
-            None => "it came to be needed just now".to_owned(),
-        };
-        return Err(Failed::other(format!("'{left}' was not deleted: {reason}")));
+        return Err(Failed::other(format!("'{left}' was not deleted: it came to be needed just now")));
     }
     print(context, &collected, false, arguments.json);
     Ok(())

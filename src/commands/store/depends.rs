@@ -23,7 +23,7 @@ struct Occurrence {
 }
 
 /// References of a path, and the length of the shortest way to the dependency.
-type Distances = BTreeMap<StorePath, usize>;
+pub type Distances = BTreeMap<StorePath, usize>;
 
 /// `zeval store why-depends`
 pub fn why_depends(context: &Context, arguments: &WhyDepends) -> Result<()> {
@@ -51,7 +51,7 @@ pub fn why_depends(context: &Context, arguments: &WhyDepends) -> Result<()> {
     print_tree(&store, &steps, &path, "", &mut shown)
 }
 
-fn references(store: &Store, path: &StorePath) -> Result<BTreeMap<StorePath, BTreeSet<StorePath>>> {
+pub fn references(store: &Store, path: &StorePath) -> Result<BTreeMap<StorePath, BTreeSet<StorePath>>> {
     let closure = store.closure(&BTreeSet::from([path.clone()])).map_err(Failed::other)?;
     let mut references = BTreeMap::new();
     for path in closure {
@@ -62,7 +62,7 @@ fn references(store: &Store, path: &StorePath) -> Result<BTreeMap<StorePath, BTr
     Ok(references)
 }
 
-fn distances(references: &BTreeMap<StorePath, BTreeSet<StorePath>>, dependency: &StorePath) -> Distances {
+pub fn distances(references: &BTreeMap<StorePath, BTreeSet<StorePath>>, dependency: &StorePath) -> Distances {
     let mut referrers: BTreeMap<&StorePath, Vec<&StorePath>> = BTreeMap::new();
     for (path, references) in references {
         for reference in references {

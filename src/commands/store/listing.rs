@@ -13,52 +13,67 @@ pub struct Shape {
     pub long: bool,
     pub recursive: bool,
     pub json: bool,
+    /// A folder as an entry, not what is in it.
+    pub folder_itself: bool,
 }
 
-/// How a path that is no folder is called in its own listing.
+/// Whose listing it is: how entries are called, and errors told.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Heading {
-    /// By its path.
-    Path,
-    /// Not at all.
-    Bare,
+pub enum Style {
+    /// A file by its path, entries by their names.
+    Zeval,
+    /// A file by its last name, entries from `./`.
+    Nix,
 }
 
 /// `zeval store ls`
 pub fn list(context: &Context, arguments: &Ls) -> Result<()> {
-    let shape = Shape { long: arguments.long, recursive: arguments.recursive, json: arguments.json };
-    print(&*context.store()?, &arguments.path, &shape, Heading::Path)
+    let shape = Shape {
+        long: arguments.long,
+        recursive: arguments.recursive,
+        json: arguments.json,
+        folder_itself: false,
+    };
+    print(&*context.store()?, &arguments.path, &shape, Style::Zeval)
 }
 
 /// Lists what is at a path in the store.
-pub fn print(store: &Store, path: &Path, shape: &Shape, heading: Heading) -> Result<()> {
+pub fn print(store: &Store, path: &Path, shape: &Shape, style: Style) -> Result<()> {
     let (store_dir, below, physical) = locate(store, path)?;
-    let failed = |error: io::Error| Failed::other(format!("cannot list '{store_dir}{below}': {error}"));
+    let failed = |error: io::Error| style.failed("list", &store_dir, &below, &error);
     if shape.json {
         let listing = as_json(&physical, shape.recursive, true).map_err(failed)?;
         println!("{listing}");
         return Ok(());
     }
-    let name = if heading == Heading::Path { format!("{store_dir}{below}") } else { String::new() };
+    let name = match style {
+        Style::Zeval => format!("{store_dir}{below}"),
+        // A store path itself has no name in itself.
+        Style::Nix => below.rsplit('/').next().unwrap_or_default().to_owned(),
+    };
     let is_folder = fs::symlink_metadata(&physical).map_err(failed)?.is_dir();
     match is_folder {
-        true => print_folder(&physical, ".", shape).map_err(failed),
+        true if shape.folder_itself => print_entry(&physical, ".", shape).map_err(failed),
+        true => print_folder(&physical, ".", shape, style).map_err(failed),
         false => print_entry(&physical, &name, shape).map_err(failed),
     }
 }
 
 /// `zeval store cat`
 pub fn cat(context: &Context, path: &Path) -> Result<()> {
-    print_file(&*context.store()?, path)
+    print_file(&*context.store()?, path, Style::Zeval)
 }
 
 /// Prints a file in the store.
-pub fn print_file(store: &Store, path: &Path) -> Result<()> {
+pub fn print_file(store: &Store, path: &Path, style: Style) -> Result<()> {
     let (store_dir, below, physical) = locate(store, path)?;
-    let failed = |error: io::Error| Failed::other(format!("cannot read '{store_dir}{below}': {error}"));
+    let failed = |error: io::Error| style.failed("read", &store_dir, &below, &error);
     let found = fs::symlink_metadata(&physical).map_err(failed)?;
     if !found.is_file() {
-        return Err(Failed::other(format!("'{store_dir}{below}' is not a regular file")));
+        return Err(match style {
+            Style::Zeval => Failed::other(format!("'{store_dir}{below}' is not a regular file")),
+            Style::Nix => Failed::other(format!("path '{below}' is not a regular file")),
+        });
     }
     let mut file = fs::File::open(&physical).map_err(failed)?;
     match io::copy(&mut file, &mut io::stdout().lock()) {
@@ -91,12 +106,24 @@ fn entries(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn print_folder(folder: &Path, shown: &str, shape: &Shape) -> io::Result<()> {
+impl Style {
+    fn failed(self, action: &str, store_dir: &str, below: &str, error: &io::Error) -> Failed {
+        match (self, error.kind()) {
+            (Style::Nix, io::ErrorKind::NotFound) => {
+                Failed::other(format!("path '{store_dir}{below}' does not exist"))
+            }
+            _ => Failed::other(format!("cannot {action} '{store_dir}{below}': {error}")),
+        }
+    }
+}
+
+fn print_folder(folder: &Path, shown: &str, shape: &Shape, style: Style) -> io::Result<()> {
     for name in entries(folder)? {
         let (path, shown) = (folder.join(&name), format!("{shown}/{name}"));
-        print_entry(&path, if shape.recursive { &shown } else { &name }, shape)?;
+        let by_name = style == Style::Zeval && !shape.recursive;
+        print_entry(&path, if by_name { &name } else { &shown }, shape)?;
         if shape.recursive && fs::symlink_metadata(&path)?.is_dir() {
-            print_folder(&path, &shown, shape)?;
+            print_folder(&path, &shown, shape, style)?;
         }
     }
     Ok(())

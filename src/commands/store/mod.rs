@@ -2,7 +2,7 @@
 
 mod archives;
 mod collect;
-mod depends;
+pub mod depends;
 pub mod differences;
 mod draw;
 pub mod inspect;

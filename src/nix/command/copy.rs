@@ -1,4 +1,4 @@
-//! `nix copy`: store paths to and from binary caches.
+//! `nix copy`: store paths to and from binary caches and hosts.
 
 use std::collections::BTreeSet;
 
@@ -17,6 +17,7 @@ use super::{
     },
     Call,
 };
+use crate::commands::{host::Host, store::secret_key};
 
 pub fn run(call: &Call) -> Outcome<()> {
     let recursive = !call.has("--no-recursive");
@@ -41,6 +42,12 @@ fn open(url: &str) -> Outcome<Cache> {
 }
 
 fn to(call: &Call, url: &str, recursive: bool) -> Outcome<()> {
+    if let Some(host) = Host::of(url) {
+        let store = call.store()?;
+        let paths = host.missing(&call.paths(&store, recursive)?)?;
+        announce(call, &store, &paths, Some(url))?;
+        return Ok(host.send(&store, &paths)?);
+    }
     let mut cache = open(url)?;
     if !url.contains("compression=") {
         cache.compression = Compression::Xz;
@@ -64,14 +71,15 @@ fn to(call: &Call, url: &str, recursive: bool) -> Outcome<()> {
             }
         }
     }
-    let options = UploadOptions { compression: cache.compression, ..UploadOptions::default() };
+    let keys = cache.secret_key.iter().map(|file| secret_key(file)).collect::<Result<_, _>>()?;
+    let options = UploadOptions { compression: cache.compression, keys, ..UploadOptions::default() };
     cache::copy_to(&store, &cache, &missing, &options, &cancellation, &|_, _| ())?;
     Ok(())
 }
 
 fn announce(call: &Call, store: &Store, paths: &BTreeSet<StorePath>, to: Option<&str>) -> Outcome<()> {
     call.say(format!("copying {} paths...", paths.len()));
-    if let Some(url) = to {
+    if let Some(url) = to.map(plain) {
         for path in store.references_first(paths)? {
             call.say(format!("copying path '{path}' to '{url}'..."));
         }
@@ -82,17 +90,32 @@ fn announce(call: &Call, store: &Store, paths: &BTreeSet<StorePath>, to: Option<
 fn from(call: &Call, url: &str, recursive: bool) -> Outcome<()> {
     let store = call.store()?;
     let cancellation = Cancellation::new();
-    let cache = open(url)?.open(&cancellation)?;
     let paths: BTreeSet<StorePath> =
         call.common.operands.iter().map(|word| place::store_path(&store, word)).collect::<Outcome<_>>()?;
+    if let Some(host) = Host::of(url) {
+        let copied = host.receive(&store, &paths, recursive, &cancellation)?;
+        say_copied(call, &copied, url);
+        return Ok(store.settle()?);
+    }
+    let cache = open(url)?.open(&cancellation)?;
     let mut trust = crate::commands::copy::trust_in(&call.common.settings.words("trusted-public-keys"))?;
     let required = call.common.settings.is_on("require-sigs").unwrap_or(true);
     trust.require_signatures = required && !call.has("--no-check-sigs");
     let options = CopyOptions { trust, without_references: !recursive };
     let copied = cache::copy_from(&store, &cache, &paths, &options, &Silent, &cancellation)?;
+    say_copied(call, &copied, url);
+    Ok(store.settle()?)
+}
+
+fn say_copied(call: &Call, copied: &[StorePath], url: &str) {
+    let url = plain(url);
     call.say(format!("copying {} paths...", copied.len()));
-    for path in &copied {
+    for path in copied {
         call.say(format!("copying path '{path}' from '{url}'..."));
     }
-    Ok(store.settle()?)
+}
+
+/// An address without its parameters.
+fn plain(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url)
 }

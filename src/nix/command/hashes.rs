@@ -47,20 +47,27 @@ pub fn convert(call: &Call) -> Outcome<()> {
     write_all(call, call.value("--hash-algo"), notation)
 }
 
+fn to(call: &Call, notation: Notation) -> Outcome<()> {
+    call.warn(
+        "The old format conversion subcommands of `nix hash` were deprecated in favor of `nix hash convert`.",
+    );
+    write_all(call, call.value("--type"), notation)
+}
+
 pub fn to_base16(call: &Call) -> Outcome<()> {
-    write_all(call, call.value("--type"), Notation::Base16)
+    to(call, Notation::Base16)
 }
 
 pub fn to_base32(call: &Call) -> Outcome<()> {
-    write_all(call, call.value("--type"), Notation::Nix32)
+    to(call, Notation::Nix32)
 }
 
 pub fn to_base64(call: &Call) -> Outcome<()> {
-    write_all(call, call.value("--type"), Notation::Base64)
+    to(call, Notation::Base64)
 }
 
 pub fn to_sri(call: &Call) -> Outcome<()> {
-    write_all(call, call.value("--type"), Notation::Sri)
+    to(call, Notation::Sri)
 }
 
 fn write_all(call: &Call, algorithm: Option<&str>, notation: Notation) -> Outcome<()> {

@@ -1,5 +1,6 @@
 //! `nix`: its commands for flakes and what they have, for stores, hashes and keys.
 
+mod archive;
 mod build;
 mod copy;
 mod evaluate;
@@ -11,6 +12,7 @@ mod path_info;
 mod registry;
 mod setup;
 mod upkeep;
+mod why_depends;
 
 use std::{collections::BTreeSet, ffi::OsString, process::ExitCode, sync::Arc};
 
@@ -34,11 +36,11 @@ The commands of Nix for flakes and what they have:
 
 Those for stores, hashes and keys:
 
-  nix path-info, nix copy, nix log
+  nix path-info, nix copy, nix log, nix why-depends
   nix store add|add-file|add-path|cat|delete|diff-closures|dump-path|gc|info|ls|make-content-addressed|optimise|
             path-from-hash-part|prefetch-file|repair|sign|verify
   nix hash  file|path|convert|to-base16|to-base32|to-base64|to-sri
-  nix nar   pack
+  nix nar   cat|ls|pack
   nix key   generate-secret|convert-secret-to-public
 
 They take Nix's flags. For more, such as a language server's view of errors, there are zeval's own commands: see 'zeval --help'.
@@ -107,6 +109,9 @@ const COMMANDS: &[Entry] = &[
     Entry { words: &["store", "cat"], run: objects::cat, switches: &[], valued: &[] },
     Entry { words: &["store", "ls"], run: objects::ls, switches: &["-l|--long", "-R|--recursive", "-d|--directory", JSON], valued: &[] },
     Entry { words: &["store", "dump-path"], run: objects::dump, switches: &[], valued: &[] },
+    Entry { words: &["why-depends"], run: why_depends::run, switches: &["--all|-a", "--precise", "--derivation"], valued: &[] },
+    Entry { words: &["nar", "ls"], run: archive::ls, switches: &["-l|--long", "-R|--recursive", "-d|--directory", JSON], valued: &[] },
+    Entry { words: &["nar", "cat"], run: archive::cat, switches: &[], valued: &[] },
     Entry { words: &["nar", "pack"], run: objects::pack, switches: &[], valued: &[] },
     Entry { words: &["nar", "dump-path"], run: objects::pack, switches: &[], valued: &[] },
     Entry { words: &["store", "path-from-hash-part"], run: objects::from_hash_part, switches: &[], valued: &[] },

@@ -44,12 +44,17 @@ fn add_as(call: &Call, method: ContentMethod) -> Outcome<()> {
 
 pub fn ls(call: &Call) -> Outcome<()> {
     let store = call.store()?;
-    let shape = listing::Shape { long: call.has("-l"), recursive: call.has("-R"), json: call.has("--json") };
-    Ok(listing::print(&store, Path::new(call.operand()?), &shape, listing::Heading::Bare)?)
+    let shape = listing::Shape {
+        long: call.has("-l"),
+        recursive: call.has("-R"),
+        json: call.has("--json"),
+        folder_itself: call.has("-d"),
+    };
+    Ok(listing::print(&store, Path::new(call.operand()?), &shape, listing::Style::Nix)?)
 }
 
 pub fn cat(call: &Call) -> Outcome<()> {
-    Ok(listing::print_file(&*call.store()?, Path::new(call.operand()?))?)
+    Ok(listing::print_file(&*call.store()?, Path::new(call.operand()?), listing::Style::Nix)?)
 }
 
 pub fn dump(call: &Call) -> Outcome<()> {

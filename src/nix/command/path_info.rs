@@ -15,7 +15,7 @@ use crate::commands::store::inspect::{as_json, closure_sizes};
 pub fn run(call: &Call) -> Outcome<()> {
     let store = call.store()?;
     let format = match (call.has("--json"), call.value("--json-format")) {
-        (false, None) => None,
+        (false, _) => None,
         (_, Some("1")) => Some(1),
         (_, Some("2")) => Some(2),
         (true, None) => {

@@ -11,7 +11,7 @@ use zeval_model::StorePath;
 
 use super::{
     super::{
-        nix_store::{Collection, collect, collect_options, size},
+        nix_store::{Collection, collect, collect_options, needs_no_repair, size},
         outcome::{Outcome, Stop, fail, usage},
         store::location,
     },
@@ -27,8 +27,10 @@ pub fn gc(call: &Call) -> Outcome<()> {
         return collect(&store, &Collection { options, quiet: call.common.verbosity < super::INFO });
     }
     options.dry_run = true;
+    call.say("finding garbage collector roots...");
+    call.say("determining live/dead paths...");
     let dead = store.collect(&options, &Cancellation::new(), |_, _| ())?;
-    dead.paths.iter().for_each(|path| println!("{path}"));
+    println!("{} store paths would be deleted", dead.paths.len());
     Ok(())
 }
 
@@ -82,6 +84,9 @@ pub fn repair(call: &Call) -> Outcome<()> {
     let options = crate::commands::build_options_in(&Default::default(), &call.common.settings)?;
     let view = crate::progress::plain();
     for path in call.paths(&store, call.has("-r"))? {
+        if needs_no_repair(&call.common, &store, &path)? {
+            continue;
+        }
         let mended = crate::commands::repair::repair_with(
             &store,
             &path,

@@ -20,6 +20,7 @@ use super::{
 
 pub use add::{existing, fresh_key, name_of, parse_algorithm};
 pub use collect::{Collection, collect, collect_options, size};
+pub use validity::needs_no_repair;
 
 const HELP: &str = "Usage: nix-store OPERATION [FLAGS] [PATH...]
 

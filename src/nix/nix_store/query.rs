@@ -407,9 +407,9 @@ fn graph_ml(store: &Store, mut pending: BTreeSet<StorePath>, out: &mut String) -
     Ok(())
 }
 
-/// What stands behind the first dash of a name.
+/// A name up to its first dash, which is what Nix shows since names come without the hash.
 fn symbolic_name(name: &str) -> &str {
-    name.split_once('-').map_or("", |(_, rest)| rest)
+    name.find('-').map_or("", |dash| &name[..=dash])
 }
 
 /// `--print-env`
@@ -424,8 +424,8 @@ pub fn print_env(shop: &mut Shop) -> Outcome<()> {
     for (name, value) in &drv.env {
         let _ = writeln!(out, "export {name}; {name}={}\n", quoted(&value.to_string()));
     }
-    let arguments: Vec<String> = drv.args.iter().map(|argument| quoted(&argument.to_string())).collect();
-    let _ = writeln!(out, "export _args; _args='{}'", arguments.join(" "));
+    let arguments: Vec<String> = drv.args.iter().map(ToString::to_string).collect();
+    let _ = writeln!(out, "export _args; _args={}", quoted(&arguments.join(" ")));
     let _ = std::io::stdout().write_all(&out);
     Ok(())
 }

@@ -7,7 +7,10 @@ use zeval_builder::{
 use zeval_model::{Algorithm, StorePath, ingest::hash_nar_of_path};
 
 use super::{
-    super::outcome::{Outcome, Stop, fail, usage},
+    super::{
+        flags::{Common, INFO},
+        outcome::{Outcome, Stop, fail, usage},
+    },
     Shop,
 };
 
@@ -89,7 +92,24 @@ fn repaired(shop: &Shop, store: &Store, path: &StorePath) -> bool {
     result.is_ok()
 }
 
+/// Whether there is nothing to repair. Nix looks only where it could mend, and gives up elsewhere.
+pub fn needs_no_repair(common: &Common, store: &Store, path: &StorePath) -> Outcome<bool> {
+    let info = store.require(path)?;
+    let can_build = info.deriver.map_or(Ok(false), |drv| store.is_valid(&drv))?;
+    if can_build && common.verbosity >= INFO {
+        eprintln!("checking path '{path}'...");
+    }
+    let is_intact = store.is_intact(path)?;
+    match is_intact && !can_build && common.settings.words("substituters").is_empty() {
+        true => fail(format!("cannot repair path '{path}'")),
+        false => Ok(is_intact),
+    }
+}
+
 fn repair(shop: &Shop, store: &Store, path: &StorePath) -> Outcome<()> {
+    if needs_no_repair(&shop.common, store, path)? {
+        return Ok(());
+    }
     let options = crate::commands::build_options_in(&Default::default(), &shop.common.settings)?;
     let view = crate::progress::plain();
     let mended =

@@ -1,5 +1,6 @@
 //! The Nix archive: one byte string for each tree of files, whatever the machine, order and times.
 
+mod position;
 mod read;
 mod write;
 
@@ -8,6 +9,7 @@ use std::path::Path;
 
 use crate::tree::{self, Filter, Modes, TreeError, Walker, everything};
 
+pub use position::Position;
 pub use read::Reader;
 pub use write::{Tee, Writer, copy};
 

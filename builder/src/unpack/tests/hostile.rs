@@ -268,6 +268,89 @@ fn zip_and_cpio_do_not_lead_out_either() {
     refused("a zip file with an absolute path", &central(b"/x"), "absolute");
 }
 
+/// A zip archive of one stored file, with the sizes that the directory is to tell, and what the end says of the directory.
+fn zip(
+    content: &[u8],
+    compressed: u32,
+    size: u32,
+    extra: &[u8],
+    end: impl Fn(u32, u32) -> Vec<u8>,
+) -> Vec<u8> {
+    let mut crc = flate2::Crc::new();
+    crc.update(&content[..content.len().min(size as usize)]);
+    let mut local = b"PK\x03\x04\x14\0\0\0\0\0\0\0\0\0".to_vec();
+    let mut directory = b"PK\x01\x02\x14\x03\x14\0\0\0\0\0\0\0\0\0".to_vec();
+    for part in [&mut local, &mut directory] {
+        part.extend_from_slice(&crc.sum().to_le_bytes());
+        part.extend_from_slice(&compressed.to_le_bytes());
+        part.extend_from_slice(&size.to_le_bytes());
+        part.extend_from_slice(&1_u16.to_le_bytes());
+    }
+    local.extend_from_slice(&[0, 0]);
+    local.extend_from_slice(&[b"a", content].concat());
+    directory.extend_from_slice(&(extra.len() as u16).to_le_bytes());
+    directory.extend_from_slice(&[0; 14]);
+    directory.extend_from_slice(&[b"a", extra].concat());
+    let end = end(directory.len() as u32, local.len() as u32);
+    [local, directory, end].concat()
+}
+
+fn zip_end(size: u32, offset: u32) -> Vec<u8> {
+    [&b"PK\x05\x06\0\0\0\0\x01\0\x01\0"[..], &size.to_le_bytes(), &offset.to_le_bytes(), &[0, 0]].concat()
+}
+
+#[test]
+fn zip_sizes_that_lie() {
+    let place = Place::new();
+    place.unpack(&zip(b"xyz", 3, 3, b"", zip_end), &whole()).unwrap();
+    assert_eq!(listing(&place.path("out")), ["f a xyz"]);
+
+    refused(
+        "a zip file with more than is told",
+        &zip(b"xyz", 3, 2, b"", zip_end),
+        "larger than its directory says",
+    );
+    refused("a zip file with less than is told", &zip(b"xyz", 3, 4, b"", zip_end), "ends within");
+    refused("a zip file beyond the end", &zip(b"xyz", 4_000_000_000, 4_000_000_000, b"", zip_end), "damaged");
+    // zip64: sizes and the directory's place in 64 bits.
+    let huge = [&[1, 0, 16, 0][..], &[0xff; 16]].concat();
+    let options = Options { max_bytes: 1 << 40, ..whole() };
+    let place = Place::new();
+    let error = place.unpack(&zip(b"xyz", u32::MAX, u32::MAX, &huge, zip_end), &options).unwrap_err();
+    assert!(error.to_string().contains("limit"), "{error}");
+    refused("a zip64 file without its sizes", &zip(b"xyz", u32::MAX, u32::MAX, b"", zip_end), "cut short");
+    let far = |size: u32, offset: u32| {
+        let record_at = u64::from(offset) + u64::from(size);
+        let mut record = [&b"PK\x06\x06"[..], &[0; 36]].concat();
+        record.extend_from_slice(&[&u64::MAX.to_le_bytes()[..], &u64::MAX.to_le_bytes()].concat());
+        let locator = [&b"PK\x06\x07\0\0\0\0"[..], &record_at.to_le_bytes(), &[1, 0, 0, 0]].concat();
+        [record, locator, zip_end(u32::MAX, u32::MAX)].concat()
+    };
+    refused("a zip64 directory beyond all", &zip(b"xyz", 3, 3, b"", far), "outside");
+}
+
+#[test]
+fn what_is_kept_in_memory_is_limited() {
+    let fields = |name: &str| {
+        let fields = [1, 0o100_644, 0, 0, 2, 0, 0, 0, 0, 0, 0, name.len() as u32 + 1, 0];
+        let header: String = fields.iter().map(|field| format!("{field:08X}")).collect();
+        let mut bytes = format!("070701{header}{name}\0").into_bytes();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    };
+    let names: Vec<u8> = (0..100).flat_map(|number| fields(&format!("name-{number}"))).collect();
+    let options = Options { max_entries: 50, ..whole() };
+    let error = Place::new().unpack(&names, &options).unwrap_err().to_string();
+    assert!(error.contains("more than 50 entries"), "{error}");
+
+    // What is said of all files is no map of each.
+    let sparse =
+        Tar::default().entry(b"g", b'g', b"", 0, b"26 GNU.sparse.numbytes=12\n").file(b"a", b"x").finish();
+    let place = Place::new();
+    place.unpack(&sparse, &whole()).unwrap();
+    assert_eq!(listing(&place.path("out")), ["f a x"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
