@@ -92,9 +92,11 @@ impl<R: Read> Archive<R> {
                 b'g' => {
                     let text = self.read_extension()?;
                     self.globals.update(&text)?;
-                    // Of one file only, and copied for each of them otherwise.
+                    // A map is of one file, and would be copied for each.
                     self.globals.sparse = Sparse::default();
+                    let own = attributes.sparse.clone();
                     attributes.update(&text)?;
+                    attributes.sparse = own;
                 }
                 b'L' => long_name = Some(until_nul(&self.read_extension()?).to_vec()),
                 b'K' => long_link = Some(until_nul(&self.read_extension()?).to_vec()),
