@@ -6,7 +6,7 @@
 
 use std::{
     ptr::NonNull,
-    sync::atomic::{AtomicPtr, AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering},
 };
 
 use super::{Heap, Slot, Value, merge::merge};
@@ -110,7 +110,7 @@ impl Keys {
             return Some(near as usize);
         }
         let found = self.find(symbol)?;
-        hint.0.store(found as u32, Ordering::Relaxed);
+        hint.remember(found);
         Some(found)
     }
 
@@ -128,6 +128,22 @@ impl Keys {
 /// Where an expression found an attribute last. As a rule the next set has it at the same place, which saves the search.
 #[derive(Default)]
 pub struct Hint(AtomicU32);
+
+/// While set, hints are not written: they stand in code, and what is written to while a region is open cannot be given back with it.
+static HINTS_STAY: AtomicBool = AtomicBool::new(false);
+
+impl Hint {
+    fn remember(&self, index: usize) {
+        if !HINTS_STAY.load(Ordering::Relaxed) {
+            self.0.store(index as u32, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether hints are left as they are from now on.
+    pub(super) fn keep_all(stay: bool) {
+        HINTS_STAY.store(stay, Ordering::Relaxed);
+    }
+}
 
 /// The first word of a set: its keys, or null for a layered one.
 #[repr(C)]

@@ -11,7 +11,7 @@
 use std::ptr::NonNull;
 
 use super::{
-    Attrs, Boxed, Closure, Context, Env, Keys, List, Partial, Slot, Str, Tag, Thunk, Value,
+    Attrs, Boxed, Closure, Context, Env, Hint, Keys, List, Partial, Slot, Str, Tag, Thunk, Value,
     attrs::AttrsHeader, growing::Growing, merge::Merges, pages, region::Guard,
 };
 use crate::{ir::Lambda, position::PosId, symbol::Symbol};
@@ -147,6 +147,7 @@ impl Heap {
         current.into_iter().for_each(|range| range.size = self.next.addr() - range.at);
         older.retain(|range| range.size > 0);
         let guard = Guard::new(older)?;
+        Hint::keep_all(true);
         let Heap { next, end, limit, asked, allocated, .. } = *self;
         Some(Region { guard, next, end, limit, asked, allocated, chunks: self.chunks.len() })
     }
@@ -157,6 +158,7 @@ impl Heap {
     /// If `is_garbage`, no value that was made in the region is used any more but through older objects.
     pub(crate) unsafe fn close_region(&mut self, region: Region, is_garbage: bool) {
         let Region { guard, next, end, limit, asked, allocated, chunks } = region;
+        Hint::keep_all(false);
         if guard.end_untouched() && is_garbage {
             (self.next, self.end, self.limit, self.asked, self.allocated) =
                 (next, end, limit, asked, allocated);
