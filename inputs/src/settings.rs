@@ -40,6 +40,8 @@ pub struct Settings {
     pub commit_summary: String,
     /// Whether a revision alone pins what a forge serves as an archive.
     pub trust_tarballs_from_git_forges: bool,
+    /// What stands before the hosts of GitHub, GitLab and SourceHut instead of `https://`; only tests have another.
+    pub forges: String,
     /// Where fetched repositories and answers are kept.
     pub cache: PathBuf,
     /// Prints a warning.
@@ -68,6 +70,7 @@ impl Settings {
             allow_dirty_locks: false,
             commit_summary: String::new(),
             trust_tarballs_from_git_forges: true,
+            forges: "https://".to_owned(),
             cache,
             warn: Arc::new(|message| eprintln!("warning: {message}")),
             fetched: Arc::new(|_, _, _| ()),

@@ -20,7 +20,7 @@ impl Fetcher {
         let revision = revision.to_base16();
         input.attrs.remove("ref");
         input.set("rev", revision.as_str());
-        let address = site.archive(&revision, !headers.is_empty());
+        let address = self.settings.forges.clone() + &site.archive(&revision, !headers.is_empty());
         let (store_path, modified) = self.unpack_revision(&address, &input.name(), &headers, &revision)?;
         input.set("lastModified", modified);
         self.made(store_path, input)
@@ -54,6 +54,7 @@ impl Fetcher {
     /// The revision of a branch or tag.
     fn head(&self, site: &Site, reference: &str, headers: &[Header], input: &Input) -> Result<Hash> {
         let read = |address: String| -> Result<String> {
+            let address = self.settings.forges.clone() + &address;
             let file = self.download_file(&address, "source", headers)?;
             let text = std::fs::read(self.store.physical(&file.store_path)).map_err(failed)?;
             Ok(String::from_utf8_lossy(&text).into_owned())
@@ -63,8 +64,8 @@ impl Fetcher {
         match site.kind {
             Kind::GitHub => {
                 let address = match host.as_str() {
-                    "github.com" => format!("https://api.{host}/repos/{owner}/{repo}/commits/{reference}"),
-                    _ => format!("https://{host}/api/v3/repos/{owner}/{repo}/commits/{reference}"),
+                    "github.com" => format!("api.{host}/repos/{owner}/{repo}/commits/{reference}"),
+                    _ => format!("{host}/api/v3/repos/{owner}/{repo}/commits/{reference}"),
                 };
                 let answer = json(read(address)?)?;
                 let revision = answer["sha"].as_str();
@@ -72,7 +73,7 @@ impl Fetcher {
             }
             Kind::GitLab => {
                 let answer = json(read(format!(
-                    "https://{host}/api/v4/projects/{owner}%2F{repo}/repository/commits?ref_name={reference}"
+                    "{host}/api/v4/projects/{owner}%2F{repo}/repository/commits?ref_name={reference}"
                 ))?)?;
                 if answer.as_array().is_some_and(Vec::is_empty) {
                     return Err(InputError::new(
@@ -83,7 +84,7 @@ impl Fetcher {
                 parse_revision(revision.ok_or_else(|| unexpected("GitLab", &answer))?)
             }
             Kind::SourceHut => {
-                let base = format!("https://{host}/{owner}/{repo}");
+                let base = format!("{host}/{owner}/{repo}");
                 let names = match reference {
                     "HEAD" => {
                         let head = read(format!("{base}/HEAD"))?;
@@ -137,21 +138,21 @@ impl Site {
         Ok(Site { kind, host, owner: text("owner")?, repo: text("repo")? })
     }
 
-    /// Where the archive of a revision is.
+    /// Where the archive of a revision is, without the scheme.
     fn archive(&self, revision: &str, with_token: bool) -> String {
         let Site { host, owner, repo, .. } = self;
         match self.kind {
             Kind::GitHub if host != "github.com" => {
-                format!("https://{host}/api/v3/repos/{owner}/{repo}/tarball/{revision}")
+                format!("{host}/api/v3/repos/{owner}/{repo}/tarball/{revision}")
             }
             Kind::GitHub if with_token => {
-                format!("https://api.{host}/repos/{owner}/{repo}/tarball/{revision}")
+                format!("api.{host}/repos/{owner}/{repo}/tarball/{revision}")
             }
-            Kind::GitLab => format!(
-                "https://{host}/api/v4/projects/{owner}%2F{repo}/repository/archive.tar.gz?sha={revision}"
-            ),
+            Kind::GitLab => {
+                format!("{host}/api/v4/projects/{owner}%2F{repo}/repository/archive.tar.gz?sha={revision}")
+            }
             Kind::GitHub | Kind::SourceHut => {
-                format!("https://{host}/{owner}/{repo}/archive/{revision}.tar.gz")
+                format!("{host}/{owner}/{repo}/archive/{revision}.tar.gz")
             }
         }
     }
