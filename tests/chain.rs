@@ -71,6 +71,30 @@ fn nothing_prebuilt_enters_but_the_seed() {
     assert!(others(&["--arg", "tccSeed", "./clang.zx"]).is_empty());
 }
 
+/// The templates of this program build on stage 1: with these sources, each is what they make and one step more.
+#[test]
+fn templates_build_on_stage_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = folder.path().join("sources");
+    std::fs::create_dir(&sources).unwrap();
+    for name in ["exprs", "seeds"] {
+        let from = exprs().join("..").join(name);
+        let status = Command::new("cp").arg("-r").arg(from).arg(&sources).status().unwrap();
+        assert!(status.success());
+    }
+    let override_input = ["--override-input", "zeval", &format!("path:{}", sources.display())];
+    for (template, step) in [("site", "site"), ("c-library", "greeting-x86_64-linux-musl")] {
+        let made = folder.path().join(template);
+        let made = made.to_str().unwrap();
+        zeval(&["flake", "new", made, "-t", template]);
+        let planned = zeval(&[&["build", "--dry-run", made], &override_input[..]].concat());
+        for part in ["stage1", "stage1-protobusybox", step] {
+            let suffix = format!("-{part}.drv");
+            assert!(planned.lines().any(|line| line.ends_with(&suffix)), "{template}: {part}");
+        }
+    }
+}
+
 /// Without it, an output could refer to what it was built with, and bring it along.
 #[test]
 fn every_step_says_what_may_stay() {

@@ -130,7 +130,7 @@ pub struct FlakeArgument {
 pub enum FlakeCommand {
     /// Make a flake in the current folder from a template
     Init {
-        /// The template, as REF#NAME [default: a flake with one greeting]
+        /// The template: site, c-library, or one of a flake as REF#NAME [default: a flake with one greeting]
         #[arg(long, short, value_name = "REF")]
         template: Option<String>,
         #[command(flatten)]
@@ -140,7 +140,7 @@ pub enum FlakeCommand {
     New {
         /// The folder
         folder: PathBuf,
-        /// The template, as REF#NAME [default: a flake with one greeting]
+        /// The template: site, c-library, or one of a flake as REF#NAME [default: a flake with one greeting]
         #[arg(long, short, value_name = "REF")]
         template: Option<String>,
         #[command(flatten)]

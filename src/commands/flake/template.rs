@@ -18,6 +18,24 @@ use crate::{
 /// What a flake begins with where no template is named.
 const BEGINNING: &str = include_str!("beginning.nix");
 
+/// What the templates within say to who uses them.
+const WELCOME: &str = include_str!("../../../templates/welcome.txt");
+
+/// A file of a template within: its path below the new folder, and its text.
+type Embedded = (&'static str, &'static str);
+
+macro_rules! embedded {
+    ($name:literal: $($file:literal),*) => {
+        ($name, &[$(($file, include_str!(concat!("../../../templates/", $name, "/", $file)))),*])
+    };
+}
+
+/// The templates of this program's own, by the names that `--template` knows them by.
+const EMBEDDED: [(&str, &[Embedded]); 2] = [
+    embedded!("site": "build.sh", "flake.nix", "pages/about.txt", "pages/index.txt"),
+    embedded!("c-library": "build.sh", "flake.nix", "src/greeting.c", "src/greeting.h", "test.c", "test.sh"),
+];
+
 /// Puts the files of a template into a folder; none that is there is changed.
 pub fn make(context: &Context, template: Option<&str>, folder: &Path, language: &Language) -> Result<()> {
     let folder = &zeval_inputs::reference::path::clean(&std::path::absolute(folder).map_err(Failed::other)?);
@@ -30,6 +48,16 @@ pub fn make(context: &Context, template: Option<&str>, folder: &Path, language: 
             writer
                 .file(&file, BEGINNING.as_bytes(), "the template")
                 .map_err(|error| cannot("write", &file, &error))?;
+        }
+        Some(template) if embedded(template).is_some() => {
+            for (name, text) in embedded(template).into_iter().flatten() {
+                let file = folder.join(name);
+                let parent = file.parent().unwrap_or(folder);
+                fs::create_dir_all(parent).map_err(|error| cannot("make", parent, &error))?;
+                let written = writer.file(&file, text.as_bytes(), "the template");
+                written.map_err(|error| cannot("write", &file, &error))?;
+            }
+            welcome = Some(WELCOME.to_owned());
         }
         Some(template) => {
             let (source, text) = files_of(context, template, language)?;
@@ -48,6 +76,10 @@ pub fn make(context: &Context, template: Option<&str>, folder: &Path, language: 
         0 => Ok(()),
         conflicts => Err(Failed::other(format!("encountered {conflicts} conflicts - see above"))),
     }
+}
+
+fn embedded(name: &str) -> Option<&'static [Embedded]> {
+    EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, files)| *files)
 }
 
 fn cannot(action: &str, path: &Path, error: &io::Error) -> Failed {
