@@ -20,6 +20,8 @@ pub enum Cause {
     MissingRevision,
     /// A server does not answer, or does not give what is wanted.
     Unreachable,
+    /// Inputs follow each other in a circle.
+    Circle,
 }
 
 /// What went wrong, in Nix's words where Nix has some.
@@ -66,6 +68,12 @@ impl InputError {
     /// Says what is behind it.
     pub fn because(self, cause: Cause) -> InputError {
         InputError { cause, ..self }
+    }
+
+    /// Says what the user can do.
+    pub fn advise(mut self, text: impl Into<String>) -> InputError {
+        self.advice.push(text.into());
+        self
     }
 
     /// Adds what was being done.

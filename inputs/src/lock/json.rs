@@ -14,6 +14,14 @@ const VERSION: u64 = 7;
 impl LockFile {
     /// Reads a lock file; `name` is for messages.
     pub fn parse(settings: &Settings, text: &[u8], name: &str) -> Result<LockFile> {
+        LockFile::parse_text(settings, text, name).map_err(|error| {
+            error.advise(format!(
+                "take an older {name} from your history, or remove it and pin all inputs anew: zeval flake lock"
+            ))
+        })
+    }
+
+    fn parse_text(settings: &Settings, text: &[u8], name: &str) -> Result<LockFile> {
         let json: Value = serde_json::from_slice(text)
             .map_err(|error| InputError::new(format!("Could not parse '{name}': {error}")))?;
         let version = json["version"].as_u64().unwrap_or(0);

@@ -6,7 +6,7 @@ mod json;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{FlakeRef, InputError, Result, Settings, scheme::is_flake_id};
+use crate::{FlakeRef, InputError, Result, Settings, error::Cause, scheme::is_flake_id};
 
 pub use compute::{
     Flake, FlakeDescription, FlakeInput, FlakeReader, LockError, LockOptions, Locked, LockedSource,
@@ -91,7 +91,8 @@ impl LockFile {
         if let Some(start) = visited.iter().position(|seen| seen == path) {
             let cycle: Vec<String> =
                 visited[start..].iter().map(|path| shown(path)).chain([shown(path)]).collect();
-            return Err(InputError::new(format!("follow cycle detected: [{}]", cycle.join(" -> "))));
+            let message = format!("follow cycle detected: [{}]", cycle.join(" -> "));
+            return Err(InputError::new(message).because(Cause::Circle));
         }
         visited.push(path.to_vec());
         let mut node = ROOT;

@@ -8,7 +8,7 @@ use std::{
 use zeval_model::StorePath;
 
 use super::{Edge, InputPath, LockFile, NodeId, ROOT, Source, difference, shown};
-use crate::{Attrs, Fetcher, FlakeRef, Input, InputError, registry::UseRegistries};
+use crate::{Attrs, Fetcher, FlakeRef, Input, InputError, error::Cause, registry::UseRegistries};
 
 mod ahead;
 mod describe;
@@ -77,7 +77,17 @@ pub fn lock<R: FlakeReader>(
     };
     let flake = locker.root(reference, top)?;
     let (locked, folder) = (flake.locked.clone(), flake.folder.clone());
+    let file = match source_folder(&flake.resolved.input) {
+        Ok(Some(source)) => source.join(&flake.resolved.folder).join("flake.nix").display().to_string(),
+        _ => format!("the flake '{}'", flake.resolved.shown()),
+    };
     locker.lock(flake, reference, top).map_err(|error| {
+        let error = match error {
+            LockError::Input(error) if error.cause == Cause::Circle => LockError::Input(error.advise(format!(
+                "of these inputs, which {file} names, each follows the next: give one of them a 'url' instead"
+            ))),
+            error => error,
+        };
         let root = StorePath::split_absolute(&folder.to_string_lossy());
         let locked = root.ok().and_then(|(root, _)| fetcher.completed(&locked, &root).ok()).unwrap_or(locked);
         error.trace(format!("while updating the lock file of flake '{}'", locked.shown()))
