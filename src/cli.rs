@@ -383,6 +383,9 @@ pub enum PinCommand {
     Check {
         /// The pins [default: all]
         names: Vec<String>,
+        /// Print what every address gave as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Pin what some addresses have, the first one deciding
     Add {
@@ -395,6 +398,18 @@ pub enum PinCommand {
         /// Which version it is [default: as the address tells]
         #[arg(long, id = "pinned-version", value_name = "VERSION")]
         version: Option<String>,
+        /// What the file is called in the store [default: as the address tells]
+        #[arg(long, value_name = "FILE")]
+        file: Option<String>,
+        /// Its licence, as SPDX writes it
+        #[arg(long, value_name = "EXPRESSION")]
+        licence: Option<String>,
+        /// Where upstream presents it
+        #[arg(long, value_name = "ADDRESS")]
+        homepage: Option<String>,
+        /// Where upstream's own signature of the file is
+        #[arg(long, value_name = "ADDRESS")]
+        signature: Option<String>,
     },
     /// Pin another version, or what the addresses have now
     Update {

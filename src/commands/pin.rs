@@ -2,8 +2,11 @@
 
 use serde_json::json;
 use zeval_builder::{
-    fetch::mirrors::{Mirrors, config_files},
-    pins::{self, NewPin, Pin as SourcePin},
+    fetch::{
+        FetchError, Reason,
+        mirrors::{Mirrors, config_files},
+    },
+    pins::{self, AddressCheck, NewPin, Pin as SourcePin},
 };
 
 use super::{Context, Result};
@@ -30,13 +33,16 @@ pub fn run(context: &Context, arguments: &Pin) -> Result<()> {
     };
     match &arguments.command {
         PinCommand::List { json } => list(arguments, *json),
-        PinCommand::Check { names } => check_pins(&selected(arguments, names)?, &fetching),
-        PinCommand::Add { addresses, name, version } => {
+        PinCommand::Check { names, json } => check_pins(&selected(arguments, names)?, &fetching, *json),
+        PinCommand::Add { addresses, name, version, file, licence, homepage, signature } => {
             let new = NewPin {
                 addresses: addresses.clone(),
                 name: name.clone(),
                 version: version.clone(),
-                ..NewPin::default()
+                file: file.clone(),
+                licence: licence.clone(),
+                homepage: homepage.clone(),
+                signature: signature.clone(),
             };
             let added = pins::add(&arguments.folder, &new, &fetching).map_err(Failed::other)?;
             println!("{}: {}", added.pin.path.display(), added.pin.hash.to_sri());
@@ -90,23 +96,62 @@ fn list(arguments: &Pin, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Says of every address whether it has what its pin says. Fails if a pin has no address that does.
-fn check_pins(pins: &[SourcePin], fetching: &pins::Context<'_>) -> Result<()> {
+/// What an address gave.
+fn verdict(check: &AddressCheck<'_>) -> (&'static str, Option<String>) {
+    let Err(error) = &check.result else { return ("ok", None) };
+    let reason = match error {
+        FetchError::NoAddressServes { attempts, .. } => attempts.first().map(|attempt| &attempt.reason),
+        _ => None,
+    };
+    match reason {
+        Some(reason @ Reason::WrongHash(_)) => ("wrong hash", Some(reason.to_string())),
+        Some(reason @ Reason::Absent(_)) => ("absent", Some(reason.to_string())),
+        Some(Reason::Failed(reason)) => ("failed", Some(reason.clone())),
+        None => ("failed", Some(error.to_string())),
+    }
+}
+
+/// Says of every address whether it has what its pin says, and why not. Fails if a pin has no address that does.
+fn check_pins(pins: &[SourcePin], fetching: &pins::Context<'_>, json: bool) -> Result<()> {
     let checks = pins::check(pins, fetching);
-    for check in &checks {
-        match &check.result {
-            Ok(_) => println!("ok      {}: {}", check.pin.name, check.address),
-            Err(error) => println!("failed  {}: {}: {error}", check.pin.name, check.address),
-        }
+    match json {
+        true => println!("{}", json!(checks.iter().map(as_json).collect::<Vec<_>>())),
+        false => print_table(&checks),
     }
     let is_served =
         |pin: &&SourcePin| checks.iter().any(|check| check.pin.path == pin.path && check.result.is_ok());
-    let unserved: Vec<&str> =
-        pins.iter().filter(|pin| !is_served(pin)).map(|pin| pin.name.as_str()).collect();
+    let unserved: Vec<String> = pins.iter().filter(|pin| !is_served(pin)).map(full_name).collect();
     match unserved.is_empty() {
         true => Ok(()),
         false => Err(Failed::other(format!("no address has what is pinned: {}", unserved.join(", ")))),
     }
+}
+
+fn full_name(pin: &SourcePin) -> String {
+    format!("{} {}", pin.name, pin.version)
+}
+
+fn as_json(check: &AddressCheck<'_>) -> serde_json::Value {
+    let (result, reason) = verdict(check);
+    json!({
+        "name": check.pin.name,
+        "version": check.pin.version,
+        "address": check.address,
+        "result": result,
+        "reason": reason,
+    })
+}
+
+/// A line an address: what it gave, of which pin, where, and why not.
+fn print_table(checks: &[AddressCheck<'_>]) {
+    let width = checks.iter().map(|check| full_name(check.pin).len()).max().unwrap_or(0);
+    for check in checks {
+        let (result, reason) = verdict(check);
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        println!("{result:<10}  {:<width$}  {}{reason}", full_name(check.pin), check.address);
+    }
+    let good = checks.iter().filter(|check| check.result.is_ok()).count();
+    println!("{good} of {} addresses give what is pinned", checks.len());
 }
 
 fn warn(failed: &[(String, zeval_builder::fetch::FetchError)]) {

@@ -21,6 +21,8 @@ pub struct NewPin {
     pub file: Option<String>,
     pub licence: Option<String>,
     pub homepage: Option<String>,
+    /// Where upstream's own signature of the file is.
+    pub signature: Option<String>,
 }
 
 /// A pin that was written, and the addresses of it that did not give the same.
@@ -68,7 +70,7 @@ pub fn add(folder: &Path, new: &NewPin, context: &Context<'_>) -> Result<Added, 
         urls,
         licence: new.licence.clone().unwrap_or_else(|| "NOASSERTION".to_owned()),
         homepage: new.homepage.clone(),
-        signature: None,
+        signature: new.signature.clone(),
     };
     write_atomically(&pin.path, &print(&pin))?;
     Ok(Added { pin, failed })
@@ -98,6 +100,9 @@ pub fn update(pin: &Pin, version: Option<&str>, context: &Context<'_>) -> Result
         (source.file.span(), quote(&file)),
         (source.hash.span(), quote(&hash.to_sri())),
     ];
+    if let Some(signature) = &source.signature {
+        edits.push((signature.span(), quote(&renamed(signature.get_ref()))));
+    }
     let mut edit_list = |list: &Option<Spanned<Vec<String>>>, now: &[String]| {
         if let Some(list) = list.as_ref().filter(|list| list.get_ref().as_slice() != now) {
             edits.push((list.span(), print_list(now)));
@@ -197,6 +202,9 @@ fn print(pin: &Pin) -> String {
     text.push_str(&format!("licence = {}\n", quote(&pin.licence)));
     if let Some(homepage) = &pin.homepage {
         text.push_str(&format!("homepage = {}\n", quote(homepage)));
+    }
+    if let Some(signature) = &pin.signature {
+        text.push_str(&format!("signature = {}\n", quote(signature)));
     }
     text
 }

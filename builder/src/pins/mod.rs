@@ -97,7 +97,7 @@ struct Source {
     urls: Option<Spanned<Vec<String>>>,
     licence: String,
     homepage: Option<String>,
-    signature: Option<String>,
+    signature: Option<Spanned<String>>,
 }
 
 impl Source {
@@ -121,7 +121,7 @@ impl Source {
             urls: list(&self.urls),
             licence: self.licence.clone(),
             homepage: self.homepage.clone(),
-            signature: self.signature.clone(),
+            signature: self.signature.as_ref().map(|signature| signature.get_ref().clone()),
         };
         if let Some(address) = pin.mirrors.iter().find(|address| !address.starts_with(MIRROR_SCHEME)) {
             let reason =
