@@ -59,6 +59,7 @@ impl Search<'_> {
         match value.view() {
             View::Attrs(attrs) => {
                 let sorted = attrs.flatten(&mut evaluator.heap).sorted();
+                let _offer = evaluator.offer_derivations(sorted.iter().map(|(_, slot)| slot.get()));
                 for (name, slot) in sorted {
                     if !is_plain(name.text()) {
                         continue;
@@ -76,6 +77,7 @@ impl Search<'_> {
                 Ok(())
             }
             View::List(list) => {
+                let _offer = evaluator.offer_derivations(list.iter());
                 for (index, element) in list.iter().enumerate() {
                     let inner = join(path, &index.to_string());
                     let element = evaluator.force(element)?;

@@ -10,7 +10,7 @@ use zeval_builder::{
     build::BuildOptions,
     cancel::Cancellation,
     events::Observer,
-    schedule::{Builder, DrvOutput},
+    schedule::{Builder, DrvOutput, Slots},
     store::Store,
 };
 use zeval_evaluator::{
@@ -41,6 +41,8 @@ pub struct EvaluationStore {
     options: BuildOptions,
     observer: Arc<dyn Observer>,
     cancellation: Cancellation,
+    /// Why what was built ahead could not be, until somebody needs it.
+    failed_ahead: Mutex<HashMap<Vec<Built>, String>>,
 }
 
 /// Derivations are written many at a time.
@@ -61,7 +63,10 @@ impl EvaluationStore {
         observer: Arc<dyn Observer>,
         cancellation: Cancellation,
     ) -> EvaluationStore {
-        EvaluationStore { store, pending: Mutex::default(), options, observer, cancellation }
+        // Several threads may need builds at once.
+        let options = BuildOptions { slots: Some(Arc::new(Slots::new(options.jobs))), ..options };
+        let failed_ahead = Mutex::default();
+        EvaluationStore { store, pending: Mutex::default(), options, observer, cancellation, failed_ahead }
     }
 
     /// How what an import needs is built.
@@ -79,6 +84,29 @@ impl EvaluationStore {
         self.write(&mut pending)
     }
 
+    fn failed_ahead(&self) -> MutexGuard<'_, HashMap<Vec<Built>, String>> {
+        self.failed_ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn build(&self, wanted: &[&Built]) -> Result<Vec<StorePath>, StoreError> {
+        self.flush()?;
+        let mut outputs = Vec::with_capacity(wanted.len());
+        for built in wanted {
+            let drv = match &*built.derivation {
+                Derived::Opaque(drv) => drv.clone(),
+                // A derivation that is itself built must be, before it is known.
+                Derived::Built(inner) => match &self.build(&[inner])?[..] {
+                    [drv] => drv.clone(),
+                    _ => return Err("a derivation that is built has one path".into()),
+                },
+            };
+            outputs.push(DrvOutput { drv, output: built.output.clone() });
+        }
+        let builder = Builder::new(&self.store, self.options.clone());
+        let built = builder.build(&outputs, &*self.observer, &self.cancellation)?;
+        Ok(built.into_iter().map(|built| built.path).collect())
+    }
+
     fn write(&self, pending: &mut Pending) -> Result<(), StoreError> {
         let waiting = std::mem::take(pending);
         if waiting.order.is_empty() {
@@ -86,6 +114,10 @@ impl EvaluationStore {
         }
         Ok(self.store.write_derivations(&waiting.order)?)
     }
+}
+
+fn owned(wanted: &[&Built]) -> Vec<Built> {
+    wanted.iter().map(|built| (*built).clone()).collect()
 }
 
 impl eval::Store for EvaluationStore {
@@ -126,23 +158,20 @@ impl eval::Store for EvaluationStore {
         Ok(self.store.derivation(path)?)
     }
 
+    fn realise_ahead(&self, wanted: &[&Built]) -> Option<Vec<StorePath>> {
+        let failure = match self.build(wanted) {
+            Ok(paths) => return Some(paths),
+            Err(error) => error.to_string(),
+        };
+        self.failed_ahead().insert(owned(wanted), failure);
+        None
+    }
+
     fn realise(&self, wanted: &[&Built]) -> Result<Vec<StorePath>, StoreError> {
-        self.flush()?;
-        let mut outputs = Vec::with_capacity(wanted.len());
-        for built in wanted {
-            let drv = match &*built.derivation {
-                Derived::Opaque(drv) => drv.clone(),
-                // A derivation that is itself built must be, before it is known.
-                Derived::Built(inner) => match &self.realise(&[inner])?[..] {
-                    [drv] => drv.clone(),
-                    _ => return Err("a derivation that is built has one path".into()),
-                },
-            };
-            outputs.push(DrvOutput { drv, output: built.output.clone() });
+        match self.failed_ahead().remove(&owned(wanted)) {
+            Some(failure) => Err(failure.into()),
+            None => self.build(wanted),
         }
-        let builder = Builder::new(&self.store, self.options.clone());
-        let built = builder.build(&outputs, &*self.observer, &self.cancellation)?;
-        Ok(built.into_iter().map(|built| built.path).collect())
     }
 
     fn physical(&self, logical: &Path) -> PathBuf {
@@ -155,6 +184,11 @@ impl eval::Store for EvaluationStore {
     fn references(&self, path: &StorePath) -> Vec<StorePath> {
         let info = self.store.info(path).ok().flatten();
         info.map_or_else(Vec::new, |info| info.references.into_iter().collect())
+    }
+
+    fn is_content_addressed(&self, path: &StorePath) -> bool {
+        let info = self.store.info(path).ok().flatten();
+        info.is_some_and(|info| info.is_content_addressed())
     }
 
     fn is_valid(&self, path: &StorePath) -> bool {

@@ -54,6 +54,12 @@ pub trait Store: Send + Sync {
     /// Builds what an import needs; gives the output paths in the same order.
     fn realise(&self, wanted: &[&Built]) -> Result<Vec<StorePath>, StoreError>;
 
+    /// The same before it is needed, from another thread than the evaluation's own: `None` if that failed, which
+    /// [`Store::realise`] will tell.
+    fn realise_ahead(&self, _: &[&Built]) -> Option<Vec<StorePath>> {
+        None
+    }
+
     /// What a store path refers to; nothing if it is not there.
     fn references(&self, _: &StorePath) -> Vec<StorePath> {
         Vec::new()
@@ -62,8 +68,18 @@ pub trait Store: Send + Sync {
     /// Where a path below the logical store is kept.
     fn physical(&self, logical: &Path) -> PathBuf;
 
+    /// Whether nothing is written to it, so that paths need not be there.
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
     /// Whether a store path is there.
     fn is_valid(&self, path: &StorePath) -> bool;
+
+    /// Whether a store path is there and made from its contents.
+    fn is_content_addressed(&self, _: &StorePath) -> bool {
+        false
+    }
 }
 
 /// A store that only computes paths: for evaluation that builds nothing.
@@ -110,6 +126,10 @@ impl Store for PathsOnly {
 
     fn physical(&self, logical: &Path) -> PathBuf {
         logical.to_owned()
+    }
+
+    fn is_read_only(&self) -> bool {
+        true
     }
 
     fn is_valid(&self, _: &StorePath) -> bool {

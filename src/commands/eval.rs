@@ -16,9 +16,10 @@ use zeval_evaluator::{
         self,
         forced::{self, Errors},
     },
+    text::raw,
 };
 
-use super::{Context, Result};
+use super::{Context, Result, build_options};
 use crate::{
     cli::{Eval, SourceKind},
     diagnostic::Failed,
@@ -31,17 +32,17 @@ pub fn run(context: &Context, arguments: &Eval) -> Result<()> {
         return Err(Failed::other(format!("'{}' is there already: it is not overwritten", path.display())));
     }
     let store = context.store()?;
-    let texts =
-        context.evaluate(&arguments.source, &store, &Default::default(), |evaluator, value, given| {
-            let value = match given {
-                [] => value,
-                // `nix eval` calls functions on the way to an attribute only.
-                _ if arguments.source.kind == SourceKind::File => value,
-                given => evaluation::auto_call(evaluator, value, given)?,
-            };
-            let value = applied(evaluator, value, arguments)?;
-            output(evaluator, value, arguments)
-        })?;
+    let options = build_options(&Default::default(), &arguments.source.language.option)?;
+    let texts = context.evaluate(&arguments.source, &store, &options, |evaluator, value, given| {
+        let value = match given {
+            [] => value,
+            // `nix eval` calls functions on the way to an attribute only.
+            _ if arguments.source.kind == SourceKind::File => value,
+            given => evaluation::auto_call(evaluator, value, given)?,
+        };
+        let value = applied(evaluator, value, arguments)?;
+        output(evaluator, value, arguments)
+    })?;
     let mut out = std::io::stdout().lock();
     for text in texts {
         // Nobody reads on: that is no error of ours.
@@ -88,7 +89,7 @@ fn output(
         }
         false => print::shallow(evaluator.force(value)?),
     };
-    Ok(format!("{text}\n").into_bytes())
+    Ok([&*raw::bytes(&text), b"\n"].concat())
 }
 
 /// Writes a string to a file, a set to a folder.

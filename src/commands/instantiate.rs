@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
-use super::{Context, Result};
+use super::{Context, Result, build_options};
 use crate::cli::Instantiate;
 
 /// Runs the command.
 pub fn run(context: &Context, arguments: &Instantiate) -> Result<()> {
     let store = context.store()?;
-    let targets = context.targets(&arguments.source, &store, &Default::default())?;
+    let options = build_options(&Default::default(), &arguments.source.language.option)?;
+    let targets = context.targets(&arguments.source, &store, &options)?;
     if arguments.json {
         let paths: Vec<_> = targets
             .iter()

@@ -425,6 +425,7 @@ fn collect(
             EvalError::wrong_type(PosId::NONE, message)
         }
     })?;
+    let _offer = evaluator.offer_derivations(found.iter().map(|found| found.value));
     let target = |found: derivations::Found| {
         let path = derivations::drv_path(evaluator, found.value)?;
         let drv = StorePath::from_absolute(&path).map_err(|error| {

@@ -80,6 +80,14 @@ impl NixStore {
         }
     }
 
+    /// A derivation that is wanted and was not written, as nothing is to be.
+    fn unwritten<'b>(&self, wanted: &[&'b Built]) -> Option<&'b StorePath> {
+        wanted.iter().find_map(|built| match &*built.derivation {
+            Derived::Opaque(drv) if self.read_only && !self.is_valid(drv) => Some(drv),
+            _ => None,
+        })
+    }
+
     /// The store to write to: none when only paths are wanted.
     fn writable(&self, operation: &str) -> Result<Option<&Arc<EvaluationStore>>, StoreError> {
         match &self.place {
@@ -165,15 +173,17 @@ impl Store for NixStore {
     }
 
     fn realise(&self, wanted: &[&Built]) -> Result<Vec<StorePath>, StoreError> {
-        for built in wanted {
-            if let Derived::Opaque(drv) = &*built.derivation
-                && self.read_only
-                && !self.is_valid(drv)
-            {
-                return Err(format!("path '{}' is not valid", drv.base_name()).into());
-            }
+        if let Some(missing) = self.unwritten(wanted) {
+            return Err(format!("path '{}' is not valid", missing.base_name()).into());
         }
         self.open()?.realise(wanted)
+    }
+
+    fn realise_ahead(&self, wanted: &[&Built]) -> Option<Vec<StorePath>> {
+        if self.unwritten(wanted).is_some() {
+            return None;
+        }
+        self.open().ok()?.realise_ahead(wanted)
     }
 
     fn physical(&self, logical: &Path) -> PathBuf {
@@ -182,6 +192,14 @@ impl Store for NixStore {
             Ok(below) => Layout::new(folder).store().join(below),
             Err(_) => logical.to_owned(),
         }
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    fn is_content_addressed(&self, path: &StorePath) -> bool {
+        self.place != Place::Nowhere && self.open().is_ok_and(|store| store.is_content_addressed(path))
     }
 
     fn is_valid(&self, path: &StorePath) -> bool {

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use crate::cache::Substitution;
 use crate::sandbox::{Bind, Limits};
+use crate::schedule::Slots;
 
 /// How to build. The default is what a plain `zeval build` does.
 #[derive(Clone, Debug)]
 pub struct BuildOptions {
     /// Builds at the same time.
     pub jobs: usize,
+    /// Where several requests are worked on at once: the builds at the same time of all of them.
+    pub slots: Option<Arc<Slots>>,
     /// `NIX_BUILD_CORES`: how many processor cores a build may use.
     pub cores: usize,
     /// Fetches at the same time, beside the builds.
@@ -72,6 +75,7 @@ impl Default for BuildOptions {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         BuildOptions {
             jobs: cores,
+            slots: None,
             cores,
             fetches: 8,
             keep_going: false,

@@ -6,6 +6,7 @@
 mod dynamic;
 mod graph;
 mod realise;
+mod slots;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use crate::store::{Store, StoreError};
 use graph::{Cost, Graph, NodeId, Queue, State};
 use realise::{Job, Realiser, Results};
 
+pub use slots::Slots;
 pub use sources::sources;
 
 /// An output of a derivation.
@@ -228,7 +230,9 @@ impl Work<'_> {
 
     /// One thread's life.
     fn work(&self, queue: Queue) {
+        let slots = self.realiser.options.slots.as_ref().filter(|_| queue == Queue::Builds);
         while let Some((id, work)) = self.next(queue) {
+            let _slot = slots.map(|slots| slots.take());
             let result = self.realiser.realise(&work.job());
             self.end(id, result);
         }

@@ -5,8 +5,10 @@
 //! offered value from the other end and evaluates what thunks it needs, so that the main thread finds them done, or waits for
 //! the rest of one that is under way. A helper's results are values of pure expressions, so nobody can tell who made them:
 //!
-//! - What can be told (a message, a build, a fetch, an error) a helper leaves to the main thread: it gives the offered value up,
+//! - What can be told (a message, a fetch, an error) a helper leaves to the main thread: it gives the offered value up,
 //!   and every thunk on the way is as it was before. So messages come once and in order, and the error is that of one thread.
+//! - What an import needs a helper has built, so that several such builds run at once; should one fail, the main thread tells it.
+//!   While the main thread waits for a build, helpers look for others, however small the evaluation is.
 //! - A thread's stack is one chain of values that need each other, since a thread that waits does nothing else. Threads that
 //!   wait for each other in a circle thus have met an infinite recursion; a helper in the circle gives up, and the main
 //!   thread finds the recursion by itself, with all its frames.
@@ -17,6 +19,8 @@ mod pool;
 
 use std::sync::Arc;
 
+use zeval_model::StorePath;
+
 pub(crate) use pool::Pool;
 
 use crate::{
@@ -26,7 +30,7 @@ use crate::{
     },
     position::PosId,
     symbol::known,
-    value::{List, Slot, Thunk, Value, View},
+    value::{List, Slot, Thunk, Value, View, context::Built},
 };
 
 /// Which thread evaluates a thunk: 0 is the main one.
@@ -45,7 +49,7 @@ pub(crate) enum Need {
 }
 
 /// Values offered to helpers, for as long as this lives.
-pub(crate) struct Offer {
+pub struct Offer {
     pool: Arc<Pool>,
     batch: Arc<pool::Batch>,
 }
@@ -65,24 +69,28 @@ impl Evaluator {
         values: impl ExactSizeIterator<Item = &'static Slot>,
     ) -> Option<Offer> {
         match &self.pool {
-            Some(pool) if values.len() > 1 && pool.is_hungry() => self.offer_to_pool(need, values),
+            Some(pool) if values.len() > 1 && pool.is_hungry() => {
+                self.offer_to_pool(need, values.map(Slot::get))
+            }
             _ => None,
         }
     }
 
     #[cold]
-    fn offer_to_pool(&mut self, need: Need, values: impl Iterator<Item = &'static Slot>) -> Option<Offer> {
-        if self.is_too_small() {
-            return None;
-        }
-        let values: Vec<Value> =
-            values.map(|slot| slot.get().peek()).filter(|value| is_work(*value)).collect();
+    fn offer_to_pool(&mut self, need: Need, values: impl Iterator<Item = Value>) -> Option<Offer> {
+        let values: Vec<Value> = values.map(Value::peek).filter(|value| is_work(*value)).collect();
         let pool = self.pool.clone()?;
         if values.len() < 2 {
             return None;
         }
-        self.is_shared = true;
-        let batch = pool.offer(&self.session, need, values);
+        let batch = match self.is_too_small() {
+            // Nobody takes it, unless a build has to be waited for.
+            true => pool.open(need, values),
+            false => {
+                self.is_shared = true;
+                pool.offer(&self.session, need, values)
+            }
+        };
         Some(Offer { pool, batch })
     }
 
@@ -115,6 +123,34 @@ impl Evaluator {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Offers what is going to be instantiated, in this order.
+    pub fn offer_derivations(&mut self, values: impl Iterator<Item = Value>) -> Option<Offer> {
+        match &self.pool {
+            Some(pool) if pool.is_hungry() => self.offer_to_pool(Need::Text, values),
+            _ => None,
+        }
+    }
+
+    /// Has the store build what is wanted while helpers evaluate on.
+    pub(crate) fn realise(&mut self, wanted: &[&Built], pos: PosId) -> Result<Vec<StorePath>> {
+        let session = self.session.clone();
+        let owner = self.owner;
+        let build = || match owner {
+            MAIN => session
+                .store
+                .realise(wanted)
+                .map_err(|error| EvalError::new(ErrorKind::World, pos, error.to_string())),
+            _ => session.store.realise_ahead(wanted).ok_or_else(given_up),
+        };
+        match self.pool.clone() {
+            Some(pool) => {
+                self.is_shared = true;
+                pool.away(owner, &session, build)
+            }
+            None => build(),
+        }
     }
 
     /// To be called before something is done that can be told from outside: a helper leaves it to the main thread.
@@ -190,14 +226,11 @@ impl Evaluator {
         function: Value,
         list: &'static List,
     ) -> Option<(&'static [Slot], Offer)> {
-        if self.is_too_small() {
-            return None;
-        }
         let results = self.heap.slots(list.len(), |_, _| Value::NULL);
         for (slot, element) in results.iter().zip(list.iter()) {
             slot.set(self.delay_apply(function, element));
         }
-        let offer = self.offer_to_pool(Need::Value, results.iter())?;
+        let offer = self.offer_to_pool(Need::Value, results.iter().map(Slot::get))?;
         Some((results, offer))
     }
 }

@@ -59,6 +59,8 @@ struct State {
     has_scout: bool,
     /// Helpers that evaluate.
     running: usize,
+    /// Whether the main thread waits for something else than a thunk.
+    main_is_away: bool,
     /// For which thunk each thread waits: the main one and the helpers.
     waits: Vec<Option<&'static Thunk>>,
     /// Helpers that are to stop waiting and give up.
@@ -96,13 +98,22 @@ impl Pool {
 
     /// How many helpers may run.
     fn allowed(&self, state: &State) -> usize {
-        if state.waits[MAIN].is_some() { self.jobs } else { self.jobs - 1 }
+        if state.waits[MAIN].is_some() || state.main_is_away { self.jobs } else { self.jobs - 1 }
     }
 
     fn update_hunger(&self, state: &State) {
         let has_room = state.running < self.allowed(state) && state.offers.len() < OPEN_OFFERS;
         let has_thread = state.idle > 0 || state.threads < self.jobs * THREADS_PER_JOB;
         self.hungry.store(has_room && has_thread, Ordering::Relaxed);
+    }
+
+    /// Takes an offer without having anybody look at it. It must be withdrawn.
+    pub fn open(&self, need: Need, values: Vec<Value>) -> Arc<Batch> {
+        let batch = Arc::new(Batch { need, left: AtomicUsize::new(values.len()), values });
+        let mut state = self.lock();
+        state.offers.push_back(Arc::clone(&batch));
+        self.update_hunger(&state);
+        batch
     }
 
     /// Takes an offer. It must be withdrawn.
@@ -114,6 +125,25 @@ impl Pool {
             self.start(&mut state, session);
         }
         batch
+    }
+
+    /// Lets others evaluate while a thread waits for something that is no thunk.
+    pub fn away<T>(self: &Arc<Self>, waiting: Owner, session: &Arc<Session>, wait: impl FnOnce() -> T) -> T {
+        let mut state = self.lock();
+        match waiting {
+            MAIN => state.main_is_away = true,
+            _ => state.running -= 1,
+        }
+        self.rouse(&mut state, session);
+        drop(state);
+        let result = wait();
+        let mut state = self.lock();
+        match waiting {
+            MAIN => state.main_is_away = false,
+            _ => state.running += 1,
+        }
+        self.update_hunger(&state);
+        result
     }
 
     /// Ends an offer: what has not been taken stays with whoever offered it.

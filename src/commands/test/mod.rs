@@ -19,7 +19,7 @@ use self::{
     judge::{Outcome, judge},
     report::{Report, Tested},
 };
-use super::{Context, Result};
+use super::{Context, Result, build_options};
 use crate::{
     cli::{Source, SourceKind, Test},
     diagnostic::Failed,
@@ -98,7 +98,8 @@ impl Runner<'_> {
             let value = evaluation::auto_call(evaluator, value, given)?;
             self.tests(evaluator, name, value)
         };
-        let done = self.context.evaluate(&source, &store, &Default::default(), work);
+        let options = build_options(&Default::default(), &arguments.language.option)?;
+        let done = self.context.evaluate(&source, &store, &options, work);
         self.keep_going(name, done.map(drop))
     }
 
@@ -117,7 +118,8 @@ impl Runner<'_> {
             let found = select(evaluator, outputs, &paths, &installable.reference.shown())?;
             self.tests(evaluator, name, found.value)
         };
-        self.context.with_flakes(language, flake, &Default::default(), |_| (), work)
+        let options = build_options(&Default::default(), &language.option)?;
+        self.context.with_flakes(language, flake, &options, |_| (), work)
     }
 
     /// Reports an error in an expression and goes on with what else there is to test.
