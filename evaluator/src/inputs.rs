@@ -152,6 +152,13 @@ pub trait Inputs: Send + Sync {
     /// Fetches a file, or an archive whose contents are wanted; gives the store path.
     fn fetch_file(&self, address: &str, name: &str, unpack: bool) -> Result<Fetched, InputFailure>;
 
+    /// Copies a store path and all that it refers to from a binary cache.
+    fn copy_closure(&self, cache: &str, path: &StorePath) -> Result<(), InputFailure>;
+
+    /// Makes of a store path in a binary cache, and of what it refers to, paths that are made from their contents; gives the
+    /// one in its place.
+    fn readdress_closure(&self, cache: &str, path: &StorePath) -> Result<StorePath, InputFailure>;
+
     /// Finds the inputs of a flake; what their `flake.nix` says, the evaluator tells.
     fn lock_flake(&self, evaluator: &mut Evaluator, reference: &str, pos: PosId) -> Result<LockedFlake>;
 }
@@ -195,6 +202,14 @@ impl Inputs for NoInputs {
     }
 
     fn fetch_file(&self, _: &str, _: &str, _: bool) -> Result<Fetched, InputFailure> {
+        nothing()
+    }
+
+    fn copy_closure(&self, _: &str, _: &StorePath) -> Result<(), InputFailure> {
+        nothing()
+    }
+
+    fn readdress_closure(&self, _: &str, _: &StorePath) -> Result<StorePath, InputFailure> {
         nothing()
     }
 

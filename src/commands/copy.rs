@@ -132,19 +132,9 @@ fn between(
     let bar = bar(&context.global, "copying", order.len());
     for path in order {
         bar.inc(1);
-        if to.is_valid(&path)? {
-            continue;
+        if to.take_from(from, &path, &context.cancellation)? {
+            copied.push(path);
         }
-        let info = from.require(&path)?;
-        let (reader, writer) = std::io::pipe().map_err(Failed::other)?;
-        let files = from.physical(&path);
-        std::thread::scope(|scope| {
-            // An archive that breaks off is noticed by the one who reads it.
-            scope.spawn(move || zeval_model::nar::dump_path(&files, writer));
-            let reader = std::io::BufReader::with_capacity(256 * 1024, reader);
-            to.receive(&info, reader, &context.cancellation)
-        })?;
-        copied.push(path);
     }
     bar.finish_and_clear();
     to.settle().map_err(Failed::other)?;

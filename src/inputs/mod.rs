@@ -1,5 +1,6 @@
 //! Inputs for an evaluation: the crate of inputs, as the evaluator sees it.
 
+mod closure;
 mod flake;
 mod in_place;
 
@@ -20,6 +21,8 @@ use zeval_inputs::{
     registry::UseRegistries, url,
 };
 
+use zeval_model::StorePath;
+
 use crate::nix::settings::NixSettings;
 
 pub use flake::{evaluator_flake, lock};
@@ -33,6 +36,10 @@ pub struct EvaluationInputs {
     open: Open,
     observer: Arc<dyn Observer>,
     cancellation: Cancellation,
+    /// Whose signatures are believed.
+    trusted_keys: Vec<String>,
+    /// Whether what is not made from its contents needs a signature.
+    require_signatures: bool,
     fetcher: OnceLock<Result<Arc<Fetcher>, String>>,
 }
 
@@ -97,7 +104,22 @@ impl EvaluationInputs {
         observer: Arc<dyn Observer>,
         cancellation: Cancellation,
     ) -> EvaluationInputs {
-        EvaluationInputs { settings, open, observer, cancellation, fetcher: OnceLock::new() }
+        EvaluationInputs {
+            settings,
+            open,
+            observer,
+            cancellation,
+            trusted_keys: Vec::new(),
+            require_signatures: true,
+            fetcher: OnceLock::new(),
+        }
+    }
+
+    /// The same, where what caches have is believed as settings say.
+    pub fn trusting(self, given: &NixSettings) -> EvaluationInputs {
+        let trusted_keys = given.words("trusted-public-keys");
+        let require_signatures = given.is_on("require-sigs") != Some(false);
+        EvaluationInputs { trusted_keys, require_signatures, ..self }
     }
 
     /// How inputs are treated.
@@ -130,7 +152,7 @@ pub fn failure(error: InputError) -> InputFailure {
 }
 
 /// What the evaluator is told of a source.
-pub fn tree(store_path: zeval_model::StorePath, input: &Input) -> Result<Tree, InputError> {
+pub fn tree(store_path: StorePath, input: &Input) -> Result<Tree, InputError> {
     let text = |name: &str| input.text(name).ok().flatten().map(str::to_owned);
     Ok(Tree {
         store_path,
@@ -213,6 +235,14 @@ impl Inputs for EvaluationInputs {
             Ok(Fetched { store_path, hash })
         };
         fetch().map_err(failure)
+    }
+
+    fn copy_closure(&self, cache: &str, path: &StorePath) -> Result<(), InputFailure> {
+        self.closure_copied(cache, path).map_err(failure)
+    }
+
+    fn readdress_closure(&self, cache: &str, path: &StorePath) -> Result<StorePath, InputFailure> {
+        self.closure_readdressed(cache, path).map_err(failure)
     }
 
     fn lock_flake(

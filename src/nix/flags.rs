@@ -276,7 +276,7 @@ impl Common {
             Ok(opened) => Ok(Arc::clone(&opened.store)),
             Err(error) => Err(error.to_string()),
         });
-        EvaluationInputs::new(settings, open, crate::progress::plain(), Cancellation::new())
+        EvaluationInputs::new(settings, open, crate::progress::plain(), Cancellation::new()).trusting(given)
     }
 
     /// The file that the setting `eval-profiler` asks for.

@@ -86,6 +86,28 @@ impl Store {
         self.register(&[info], &[])
     }
 
+    /// Copies a path from another store, unless it is there; its references must be. Tells whether it was copied.
+    pub fn take_from(
+        &self,
+        other: &Store,
+        path: &StorePath,
+        cancellation: &Cancellation,
+    ) -> Result<bool, StoreError> {
+        self.pin([path])?;
+        if self.is_valid(path)? {
+            return Ok(false);
+        }
+        let info = other.require(path)?;
+        let files = other.physical(path);
+        let (reader, writer) = io::pipe().doing("make a pipe for", &files)?;
+        std::thread::scope(|scope| {
+            // An archive that breaks off is noticed by the one who reads it.
+            scope.spawn(move || nar::dump_path(&files, writer));
+            self.receive(&info, io::BufReader::with_capacity(256 * 1024, reader), cancellation)
+        })?;
+        Ok(true)
+    }
+
     /// Puts other files in the place of those of a valid path, which suffered. The archive must be what was registered.
     pub fn repair(
         &self,
