@@ -10,7 +10,7 @@ use std::{
 
 use bstr::{BStr, ByteSlice};
 use zeval_builder::{
-    build::{Development, Places, development},
+    build::{BuildOptions, Development, Places, development},
     sandbox::View,
     schedule::{Builder, DrvOutput},
     store::Store,
@@ -27,25 +27,59 @@ use crate::{cli::Develop, diagnostic::Failed, flakes::select::Search};
 /// Variables of the machine that `--ignore-env` keeps.
 const KEPT: [&str; 8] = ["HOME", "USER", "LOGNAME", "DISPLAY", "TERM", "TZ", "PAGER", "SHELL"];
 
+/// What to do in the environment: a phase, a command, or nothing, for a shell that a person types to.
+#[derive(Default)]
+pub struct Wanted<'a> {
+    /// The phase to run, with or without `Phase` at its end.
+    pub phase: Option<&'a str>,
+    /// The command and its arguments.
+    pub command: &'a [String],
+    /// Whether most of what the machine has in its environment is left out.
+    pub ignore_env: bool,
+}
+
+impl Wanted<'_> {
+    fn is_interactive(&self) -> bool {
+        self.command.is_empty() && self.phase.is_none()
+    }
+}
+
 /// Runs the command; its exit status is that of what was run.
 pub fn run(context: &Context, arguments: &Develop) -> Result<()> {
     let drv = derivation(context, arguments)?;
+    let options = build_options(&arguments.options, &arguments.source.language.option)?;
+    let wanted = Wanted {
+        phase: arguments.phase.as_deref(),
+        command: &arguments.command,
+        ignore_env: arguments.ignore_env,
+    };
     let store = context.store()?;
-    let built = build_inputs(context, &store, arguments, &drv)?;
+    enter(context, &store, &drv, options, &wanted)
+}
+
+/// Builds the inputs of a derivation and does what is wanted in its environment.
+pub fn enter(
+    context: &Context,
+    store: &Store,
+    drv: &StorePath,
+    options: BuildOptions,
+    wanted: &Wanted<'_>,
+) -> Result<()> {
+    let built = build_inputs(context, store, options, drv)?;
     let scratch = store.temporary_folder().map_err(Failed::other)?;
     let here = std::env::current_dir().map_err(Failed::other)?;
     let places = Places { build: scratch.path(), outputs: &here.join("outputs") };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let environment = development(&store, &drv, &built, &places, cores).map_err(Failed::other)?;
+    let environment = development(store, drv, &built, &places, cores).map_err(Failed::other)?;
     for (name, text) in &environment.files {
         write(&scratch.path().join(name), text)?;
     }
     let script = scratch.path().join("rc");
-    write(&script, &rc(&environment, arguments))?;
+    write(&script, &rc(&environment, wanted))?;
     let shell = shell(&environment)?;
     let mount_point = scratch.path().join("root");
     fs::create_dir(&mount_point).map_err(Failed::other)?;
-    let is_interactive = arguments.command.is_empty() && arguments.phase.is_none();
+    let is_interactive = wanted.is_interactive();
     let view = View {
         store: store.layout().store().to_owned(),
         mount_point,
@@ -57,7 +91,7 @@ pub fn run(context: &Context, arguments: &Develop) -> Result<()> {
         variables: variables(shell, &script, is_interactive),
     };
     let status = view.command().and_then(|mut command| {
-        if arguments.ignore_env {
+        if wanted.ignore_env {
             command.env_clear().envs(
                 std::env::vars_os()
                     .filter(|(name, _)| KEPT.iter().any(|kept| name.as_bytes() == kept.as_bytes())),
@@ -113,7 +147,7 @@ fn derivation(context: &Context, arguments: &Develop) -> Result<StorePath> {
 fn build_inputs(
     context: &Context,
     store: &Store,
-    arguments: &Develop,
+    options: BuildOptions,
     drv: &StorePath,
 ) -> Result<BTreeMap<(StorePath, String), StorePath>> {
     let inputs = store.derivation(drv).map_err(Failed::other)?.input_derivations;
@@ -123,7 +157,6 @@ fn build_inputs(
             wanted.outputs.iter().map(|output| DrvOutput { drv: drv.clone(), output: output.clone() })
         })
         .collect();
-    let options = build_options(&arguments.options, &arguments.source.language.option)?;
     let built = Builder::new(store, options).build(&wanted, &*context.view, &context.cancellation)?;
     Ok(built.into_iter().map(|built| ((built.drv, built.output), built.path)).collect())
 }
@@ -154,10 +187,9 @@ fn shell(environment: &Development) -> Result<String> {
 }
 
 /// What the shell reads first.
-fn rc(environment: &Development, arguments: &Develop) -> Vec<u8> {
-    let is_interactive = arguments.command.is_empty() && arguments.phase.is_none();
+fn rc(environment: &Development, wanted: &Wanted<'_>) -> Vec<u8> {
     let mut text = b"unset BASH_ENV\n".to_vec();
-    if is_interactive {
+    if wanted.is_interactive() {
         text.extend_from_slice(
             b"[ -n \"$PS1\" ] && [ -e ~/.bashrc ] && source ~/.bashrc\nshopt -u expand_aliases\n",
         );
@@ -173,15 +205,15 @@ fn rc(environment: &Development, arguments: &Develop) -> Vec<u8> {
         }
     }
     text.extend_from_slice(BEGIN.as_bytes());
-    if let Some(phase) = &arguments.phase {
+    if let Some(phase) = wanted.phase {
         let phase = phase.strip_suffix("Phase").unwrap_or(phase);
         let phase = quoted(format!("{phase}Phase").as_str().into());
         text.extend_from_slice(b"foundMakefile=1\nrunHook ");
         text.extend_from_slice(&phase);
         text.push(b'\n');
-    } else if !arguments.command.is_empty() {
+    } else if !wanted.command.is_empty() {
         text.extend_from_slice(b"exec");
-        for word in &arguments.command {
+        for word in wanted.command {
             text.push(b' ');
             text.extend_from_slice(&quoted(word.as_str().into()));
         }

@@ -88,15 +88,38 @@ pub fn shell(context: &Context, arguments: &Shell) -> Result<()> {
 
 /// Becomes a command, or the user's shell if that is empty, with the programs of some outputs before all others.
 pub fn enter_with(store: &Store, outputs: &[String], command: &[String]) -> Result<()> {
-    let folders: Vec<String> = outputs.iter().map(|path| format!("{path}/bin")).collect();
-    let before = std::env::var("PATH").unwrap_or_default();
-    let path = [folders.join(":"), before].join(":");
-    let variables = vec![("PATH".to_owned(), path)];
+    let (shell, variables) = shell_finding(outputs);
     let command = match command.split_first() {
         Some((program, rest)) => (program.clone(), rest.to_vec()),
-        None => (std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned()), Vec::new()),
+        None => (shell, Vec::new()),
     };
     enter(store, command.0, command.1, variables)
+}
+
+/// The user's shell, and the variables with which it finds the programs in store paths.
+pub fn shell_finding(paths: &[String]) -> (String, Vec<(String, String)>) {
+    let folders: Vec<String> = paths.iter().map(|path| format!("{path}/bin")).collect();
+    let before = std::env::var("PATH").unwrap_or_default();
+    let variables = vec![("PATH".to_owned(), [folders.join(":"), before].join(":"))];
+    (std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned()), variables)
+}
+
+/// Runs a program with the store where it looks for it, and waits for its end.
+pub fn run_in_view(store: &Store, program: String, variables: Vec<(String, String)>) -> Result<()> {
+    let scratch = store.temporary_folder().map_err(Failed::other)?;
+    let view = View {
+        store: store.layout().store().to_owned(),
+        mount_point: scratch.path().to_owned(),
+        program,
+        arguments: Vec::new(),
+        variables,
+    };
+    let status = view.command().and_then(|mut command| command.status());
+    let status = status.map_err(|error| Failed::other(format!("cannot run '{}': {error}", view.program)))?;
+    match status.code() {
+        Some(0) | None => Ok(()),
+        Some(code) => Err(Failed::Program(u8::try_from(code).unwrap_or(1))),
+    }
 }
 
 /// The outputs of the files and flakes that are named, in their order.

@@ -4,7 +4,7 @@ use std::{ffi::OsString, io::Write, path::PathBuf, process::ExitCode, sync::Arc}
 
 use bstr::ByteSlice;
 use zeval_evaluator::{
-    ErrorKind, EvalError, Evaluator, Failure, Session, Symbol, Value, position::PosId, print,
+    ErrorKind, EvalError, Evaluator, Failure, Session, Symbol, Value, position::PosId, print, text::raw,
     with_large_stack,
 };
 use zeval_model::StorePath;
@@ -14,9 +14,10 @@ use super::{
     store::NixStore,
 };
 use crate::{
+    commands::Context,
     derivations::{self, Unsuitable},
     evaluation::{self, Input},
-    measure,
+    measure, output,
 };
 
 const HELP: &str = "Usage: nix-instantiate [FLAGS] [FILE...]
@@ -36,6 +37,7 @@ Writes the derivations that Nix expressions describe to the store and prints the
   --find-file              Print what <NAME> stands for, for each operand
   --add-root LINK          Make a link to the result that keeps it
   --option NAME VALUE      Set a setting of Nix; --NAME VALUE does the same
+  --debugger               Stop at errors and builtins.break
   --show-trace             Tell every call on the way to an error
   --version
 ";
@@ -126,8 +128,8 @@ pub fn session(common: &Common, store: &Arc<NixStore>) -> Arc<Session> {
     let messages = move |message: &str| {
         if !quiet || message.starts_with("trace: ") {
             match message.split_once(WARNING) {
-                Some(("", text)) => eprintln!("{}", super::errors::aligned(WARNING, text)),
-                _ => eprintln!("{message}"),
+                Some(("", text)) => output::tell(&format!("{}\n", super::errors::aligned(WARNING, text))),
+                _ => output::tell(&format!("{message}\n")),
             }
         }
     };
@@ -153,6 +155,7 @@ pub fn derivations_in(
         }
     })?;
     let mut all = Vec::new();
+    let _offer = evaluator.offer_derivations(found.iter().map(|found| found.value));
     for found in found {
         let path = derivations::drv_path(evaluator, found.value)?;
         let Some(output) = derivations::output_name(evaluator, found.value)? else {
@@ -186,12 +189,12 @@ impl Run {
         if profile.is_some() {
             evaluator.set_profiler(zeval_evaluator::profile::Profiler::default());
         }
-        let result = self.inputs(&mut evaluator, &mut out);
+        let result = self.debug(&mut evaluator).and_then(|()| self.inputs(&mut evaluator, &mut out));
         let result = result.and_then(|()| self.store.flush().map_err(|error| world(error.to_string())));
         let status = match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprint!("{}", super::errors::render("nix-instantiate", &error, show_trace));
+                output::tell(&super::errors::render("nix-instantiate", &error, show_trace));
                 ExitCode::from(error.status as u8)
             }
         };
@@ -202,6 +205,16 @@ impl Run {
         }
         show_stats(&evaluator);
         status
+    }
+
+    /// Lets the debugger take over where evaluation stops, if that is wanted.
+    fn debug(&self, evaluator: &mut Evaluator) -> Result<(), Failure> {
+        if self.common.debugger {
+            let store = self.store.open().map_err(|error| world(error.to_string()))?;
+            let context = Context::under_nix_name(self.common.evaluation().show_trace);
+            evaluator.set_debugger(crate::repl::debugger(&context, store));
+        }
+        Ok(())
     }
 
     fn inputs(&mut self, evaluator: &mut Evaluator, out: &mut Vec<u8>) -> Result<(), Failure> {
@@ -267,7 +280,7 @@ impl Run {
             }
             Form::Plain => {
                 let value = if strict { evaluator.force_deep(value)? } else { value };
-                out.extend(print::for_eval(value).into_bytes());
+                out.extend_from_slice(&raw::bytes(&print::for_eval(value)));
                 out.push(b'\n');
             }
         }

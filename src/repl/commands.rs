@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, io::Write, path::PathBuf, process::Command};
 
-use zeval_builder::schedule::{Builder, DrvOutput};
+use zeval_builder::schedule::{Builder, Built, DrvOutput};
 use zeval_evaluator::{
     Symbol, Value, View,
     doc::{self, Documentation},
@@ -13,7 +13,11 @@ use zeval_evaluator::{
 use zeval_model::StorePath;
 
 use super::{Done, Loaded, Next, Problem, Repl, debug, failure};
-use crate::derivations;
+use crate::{
+    commands::{develop, run},
+    derivations,
+    diagnostic::Failed,
+};
 
 const HELP: &str = "\
 The following commands are available:
@@ -32,12 +36,14 @@ The following commands are available:
   :p, :print <expr>       Evaluate and print a value as deep as it goes; a string without quotes
   :q, :quit               Leave
   :r, :reload             Load all files again
+  :sh <expr>              Build what a derivation needs, then a shell in its environment
   :t, :type <expr>        Show the type of a value
   :te, :trace [bool]      Show every call on the way to an error, or not
+  :u <expr>               Build a derivation, then a shell that finds its programs
   :?, :help               Show this";
 
 /// The names of all commands, for completion.
-pub const NAMES: [&str; 28] = [
+pub const NAMES: [&str; 30] = [
     "a",
     "add",
     "b",
@@ -59,11 +65,13 @@ pub const NAMES: [&str; 28] = [
     "quit",
     "r",
     "reload",
+    "sh",
     "t",
     "type",
     "te",
     "trace",
     "trace-enable",
+    "u",
     "?",
     "help",
 ];
@@ -72,9 +80,8 @@ pub const NAMES: [&str; 28] = [
 pub fn expression(command: &str) -> Option<&str> {
     let (name, rest) = split(command);
     match name {
-        "a" | "add" | "b" | "build" | "bl" | "doc" | "e" | "edit" | "log" | "p" | "print" | "t" | "type" => {
-            Some(rest)
-        }
+        "a" | "add" | "b" | "build" | "bl" | "doc" | "e" | "edit" | "log" | "p" | "print" | "sh" | "t"
+        | "type" | "u" => Some(rest),
         _ => None,
     }
 }
@@ -83,6 +90,16 @@ fn split(command: &str) -> (&str, &str) {
     let command = command.trim();
     let end = command.find(char::is_whitespace).unwrap_or(command.len());
     (&command[..end], command[end..].trim())
+}
+
+/// That a shell ended with another status than 0 is no problem of the repl's.
+fn ended(done: crate::commands::Result<()>) -> Done {
+    match done {
+        Ok(()) | Err(Failed::Program(_)) => Ok(()),
+        Err(Failed::Evaluation(error)) => Err(Problem::Evaluation(error)),
+        Err(Failed::Build { text, .. } | Failed::Other(text)) => Err(Problem::Other(text)),
+        Err(Failed::Cancelled) => Err(Problem::other("interrupted")),
+    }
 }
 
 impl Repl<'_> {
@@ -112,9 +129,8 @@ impl Repl<'_> {
             "t" | "type" => self.show(rest, |_, value, _| Ok(show_type(value)), 0)?,
             "te" | "trace" | "trace-enable" => self.trace(rest)?,
             _ if self.stopped.is_some() && debug::is_command(name) => return self.debug_command(name, rest),
-            "sh" | "u" => {
-                return Err(failure(format!("':{name}' needs build shells, which are not there yet")));
-            }
+            "sh" => self.environment_shell(rest)?,
+            "u" => self.shell_with(rest)?,
             "i" => {
                 let hint =
                     "there are no profiles to install into: ':bl' builds and keeps a link to the result";
@@ -127,7 +143,7 @@ impl Repl<'_> {
 
     fn print_whole(&mut self, text: &str) -> Done {
         let show: Show = |evaluator, value, options| match value.view() {
-            View::String(string) => Ok(String::from_utf8_lossy(string.bytes()).into_owned()),
+            View::String(string) => Ok(zeval_evaluator::text::raw::text(string.bytes()).into_owned()),
             _ => forced::value(evaluator, value, options),
         };
         self.show(text, show, usize::MAX)
@@ -173,7 +189,8 @@ impl Repl<'_> {
         StorePath::from_absolute(&path).map_err(Problem::other)
     }
 
-    fn build(&mut self, text: &str, links: bool) -> Done {
+    /// Builds all outputs of a derivation.
+    fn build_outputs(&mut self, text: &str) -> Done<Vec<Built>> {
         let drv = self.derivation(text)?;
         self.evaluation_store.flush().map_err(Problem::other)?;
         let derivation = self.store.derivation(&drv).map_err(Problem::other)?;
@@ -182,9 +199,12 @@ impl Repl<'_> {
             .keys()
             .map(|output| DrvOutput { drv: drv.clone(), output: output.clone() })
             .collect();
-        let builder = Builder::new(&self.store, Default::default());
-        let built = builder.build(&wanted, &*self.context.view, &self.context.cancellation);
-        let built = built.map_err(Problem::other)?;
+        let builder = Builder::new(&self.store, self.evaluation_store.options().clone());
+        builder.build(&wanted, &*self.context.view, &self.context.cancellation).map_err(Problem::other)
+    }
+
+    fn build(&mut self, text: &str, links: bool) -> Done {
+        let built = self.build_outputs(text)?;
         println!("\nThis derivation produced the following outputs:");
         for built in built {
             println!("  {} -> {}", built.output, built.path);
@@ -195,6 +215,23 @@ impl Repl<'_> {
             }
         }
         Ok(())
+    }
+
+    /// `:sh`: a shell in the environment in which a derivation is built.
+    fn environment_shell(&mut self, text: &str) -> Done {
+        let drv = self.derivation(text)?;
+        self.evaluation_store.flush().map_err(Problem::other)?;
+        let options = self.evaluation_store.options().clone();
+        let wanted = develop::Wanted::default();
+        ended(develop::enter(self.context, &self.store, &drv, options, &wanted))
+    }
+
+    /// `:u`: a shell that finds the programs of a derivation.
+    fn shell_with(&mut self, text: &str) -> Done {
+        let built: Vec<String> =
+            self.build_outputs(text)?.into_iter().map(|built| built.path.to_string()).collect();
+        let (program, variables) = run::shell_finding(&built);
+        ended(run::run_in_view(&self.store, program, variables))
     }
 
     fn log(&mut self, text: &str) -> Done {

@@ -47,7 +47,7 @@ pub fn hook(context: &Context, store: &Arc<EvaluationStore>) -> Hook {
         let innermost = frames.last().map_or(PosId::NONE, |frame| frame.mark.pos);
         let (title, pos) = match stop {
             Stop::Error(error) => {
-                eprint!("{}", context.shown(error, context.global.show_trace));
+                crate::output::tell(&context.shown(error, context.global.show_trace));
                 (format!("error: {}", error.message), if error.pos.is_some() { error.pos } else { innermost })
             }
             Stop::Break => {

@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     cli::Repl as Arguments,
-    commands::{Context, Result},
+    commands::{Context, Result, build_options},
     diagnostic::Failed,
     evaluation::{self, Argument},
     store::EvaluationStore,
@@ -96,7 +96,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let store = context.store()?;
     let evaluation_store = Arc::new(EvaluationStore::new(
         Arc::clone(&store),
-        Default::default(),
+        build_options(&Default::default(), &arguments.language.option)?,
         context.view.clone(),
         context.cancellation.clone(),
     ));
@@ -199,7 +199,9 @@ impl Repl<'_> {
                 Problem::Evaluation(error) if error.kind == ErrorKind::Interrupted => {
                     eprintln!("error: {}", error.message);
                 }
-                Problem::Evaluation(error) => eprint!("{}", self.context.shown(&error, self.show_trace)),
+                Problem::Evaluation(error) => {
+                    crate::output::tell(&self.context.shown(&error, self.show_trace))
+                }
                 Problem::Other(text) => eprintln!("error: {text}"),
             }
         }
@@ -243,7 +245,9 @@ impl Repl<'_> {
         let options = self.options(depth);
         let scope = self.scope.as_load_scope();
         let text = text.as_bytes().to_vec();
-        println!("{}", self.evaluator.evaluate_shown(text, base.as_bstr(), scope, show, options)?);
+        let mut shown = self.evaluator.evaluate_shown(text, base.as_bstr(), scope, show, options)?;
+        shown.push('\n');
+        crate::output::print(&shown);
         Ok(())
     }
 
