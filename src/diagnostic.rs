@@ -9,6 +9,7 @@ use zeval_evaluator::{
     eval::error::Trace,
     position::{Origin, Place, PosId},
     print,
+    text::raw,
 };
 
 /// An error that ends a command.
@@ -70,10 +71,10 @@ pub fn place(pos: PosId) -> serde_json::Value {
 
 /// An error for programs.
 pub fn object(error: &EvalError) -> serde_json::Value {
-    let frame = |trace: &Trace| json!({ "text": trace.text, "at": place(trace.pos) });
+    let frame = |trace: &Trace| json!({ "text": raw::lossy(&trace.text), "at": place(trace.pos) });
     json!({
         "code": code(error.kind),
-        "message": error.message,
+        "message": raw::lossy(&error.message),
         "at": place(error.pos),
         "suggestions": error.suggestions,
         "advice": error.advice,

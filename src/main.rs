@@ -10,6 +10,7 @@ mod flakes;
 mod inputs;
 mod measure;
 mod nix;
+mod output;
 mod progress;
 mod repl;
 mod store;

@@ -73,7 +73,7 @@ fn run_case(root: &Path, file: &Path, threads: usize) -> Result<(), Failed> {
     let expectation = file.with_extension(if must_fail { "err" } else { "exp" });
     let expected = fs::read(&expectation)
         .map_err(|error| format!("{}: {error}; see tests/lang/README.md", expectation.display()))?;
-    let expected = String::from_utf8_lossy(&expected);
+    let expected = shown(&expected);
     let outcome = evaluate(file, threads)?;
     let actual = if must_fail { &outcome.errors } else { &outcome.output };
     let actual = actual.replace(&root.display().to_string(), FOLDER_NAME);
@@ -140,10 +140,18 @@ fn evaluate(file: &Path, threads: usize) -> Result<Outcome, Failed> {
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     };
-    let text = |thread: std::thread::JoinHandle<Vec<u8>>| {
-        String::from_utf8_lossy(&thread.join().unwrap_or_default()).into_owned()
-    };
+    let text = |thread: std::thread::JoinHandle<Vec<u8>>| shown(&thread.join().unwrap_or_default());
     Ok(Outcome { status: status.code(), output: text(output), errors: text(errors) })
+}
+
+/// Bytes as text, those that are not UTF-8 as `\xFF`, so that they count.
+fn shown(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}")));
+    }
+    text
 }
 
 /// Reads a pipe to its end in a thread of its own, so that the other pipe cannot fill up meanwhile.

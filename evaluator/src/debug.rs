@@ -164,7 +164,7 @@ impl Frame {
     pub fn title(&self) -> String {
         match self.mark.what {
             What::File => "while evaluating a file".into(),
-            What::Function(Some(name)) => format!("while calling '{}'", name.text()),
+            What::Function(Some(name)) => format!("while calling '{}'", name.shown()),
             What::Function(None) => "while calling anonymous lambda".into(),
             What::Call => "while evaluating a call".into(),
             What::Builtin(name) => format!("while calling the '{name}' builtin"),

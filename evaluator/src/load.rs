@@ -105,7 +105,11 @@ impl Evaluator {
             return Ok(file);
         }
         let resolved = self.session.canonical(&physical).map_err(|error| {
-            EvalError::new(ErrorKind::World, pos, format!("cannot resolve '{}': {error}", file.as_bstr()))
+            EvalError::new(
+                ErrorKind::World,
+                pos,
+                format!("cannot resolve '{}': {error}", crate::text::raw::Shown(&file)),
+            )
         })?;
         Ok(resolved.as_os_str().as_bytes().to_vec())
     }
@@ -123,13 +127,13 @@ impl Evaluator {
         }
         let physical = self.session.physical(path);
         let text = self.session.read_file(&physical).map_err(|error| {
-            let message = format!("cannot read file '{}': {error}", path.as_bstr());
+            let message = format!("cannot read file '{}': {error}", crate::text::raw::Shown(path));
             EvalError::new(ErrorKind::World, pos, message)
         })?;
         let base = path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)].as_bstr();
         let origin = Origin::File(PathBuf::from(std::ffi::OsStr::from_bytes(path)));
         if self.session.settings.tell_files {
-            self.session.say(&format!("evaluating file '{}'", path.as_bstr()));
+            self.session.say(&format!("evaluating file '{}'", crate::text::raw::Shown(path)));
         }
         self.stats.files += 1;
         self.compile_text(origin, text, base, scope)
@@ -167,7 +171,7 @@ impl Evaluator {
     pub(crate) fn evaluate_set_file(&mut self, path: &[u8]) -> Result<Option<Value>> {
         let physical = self.session.physical(path);
         let text = self.session.read_file(&physical).map_err(|error| {
-            let message = format!("cannot read file '{}': {error}", path.as_bstr());
+            let message = format!("cannot read file '{}': {error}", crate::text::raw::Shown(path));
             EvalError::new(ErrorKind::World, PosId::NONE, message)
         })?;
         let base = path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)].as_bstr();
@@ -320,7 +324,7 @@ impl Evaluator {
 }
 
 fn syntax_failure(source: &Source, error: SyntaxError) -> Failure {
-    let mut message = String::from_utf8_lossy(&error.message()).into_owned();
+    let mut message = crate::text::raw::text(&error.message()).into_owned();
     if let SyntaxErrorKind::DuplicateAttribute { first, .. } = error.kind {
         message = format!("{message} at {}", crate::print::position(source.at(first)));
     }

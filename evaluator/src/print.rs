@@ -1,4 +1,4 @@
-//! Values as text, as `nix-instantiate --eval` and Nix's errors print them.
+//! Values as text, as `nix-instantiate --eval` and Nix's errors print them; see [`crate::text::raw`] for what is not UTF-8.
 
 pub mod forced;
 
@@ -176,38 +176,16 @@ thread_local! {
 
 /// A function that has so many arguments already, by its name and place.
 fn lambda(lambda: &'static crate::ir::Lambda, given: usize) -> String {
-    let name = lambda.name.map_or_else(String::new, |name| format!(" {}", name.text()));
+    let name = lambda.name.map_or_else(String::new, |name| format!(" {}", name.shown()));
     let pos = lambda.parameters[given.min(lambda.parameters.len() - 1)].pos;
     format!("«lambda{name} @ {}»", position(pos))
 }
 
 /// A string literal.
 fn string_to(out: &mut String, bytes: &[u8], limit: usize) {
-    let text = bytes.to_str_lossy();
-    out.push('"');
-    let mut printed = 0;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        if printed >= limit {
-            let left = bytes.len() - printed;
-            let plural = if left == 1 { "" } else { "s" };
-            let _ = write!(out, "\" «{left} byte{plural} elided»");
-            return;
-        }
-        printed += character.len_utf8();
-        match character {
-            '"' | '\\' => {
-                out.push('\\');
-                out.push(character);
-            }
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '$' if characters.peek() == Some(&'{') => out.push_str("\\$"),
-            other => out.push(other),
-        }
-    }
-    out.push('"');
+    let mut literal = Vec::with_capacity(bytes.len().min(limit) + 2);
+    crate::text::escape::write_string_limited(&mut literal, bytes, limit);
+    out.push_str(&crate::text::raw::text(&literal));
 }
 
 /// A number as Nix prints it: six significant digits.
@@ -256,7 +234,7 @@ pub fn excerpt(pos: PosId, indent: usize, width: usize) -> String {
     let lines: Vec<&[u8]> = place.source.text.split(|&byte| byte == b'\n').collect();
     for number in [place.line.wrapping_sub(1), place.line, place.line + 1] {
         let Some(line) = number.checked_sub(1).and_then(|index| lines.get(index)) else { continue };
-        let line = String::from_utf8_lossy(line);
+        let line = crate::text::raw::text(line);
         let separator = if line.is_empty() { "" } else { " " };
         let _ = writeln!(out, "{number:>width$}|{separator}{line}");
         if number == place.line {

@@ -48,7 +48,7 @@ impl Evaluator {
         if let Some(path) = embedded::find(name, self.session.settings.library) {
             return Ok(path);
         }
-        let shown = name.as_bstr();
+        let shown = crate::text::raw::Shown(name);
         let message = if self.session.settings.pure {
             format!("cannot look up '<{shown}>' in pure evaluation mode (use '--impure' to override)")
         } else {
@@ -65,7 +65,7 @@ impl Session {
             return known.clone();
         }
         let ignored = |why: &str| {
-            let shown = entry.as_bstr();
+            let shown = crate::text::raw::Shown(entry);
             self.say(&format!("warning: Nix search path entry '{shown}' {why}, ignoring"));
         };
         let found = match entry.to_str().ok().and_then(|entry| self.fetched_entry(entry)) {

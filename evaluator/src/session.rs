@@ -6,7 +6,6 @@ use std::{
     sync::{Arc, Mutex, OnceLock, RwLock},
 };
 
-use bstr::ByteSlice;
 use rustc_hash::FxHashMap;
 use zeval_model::{
     Algorithm, ContentMethod,
@@ -52,12 +51,18 @@ pub struct Settings {
     pub trace_verbose: bool,
     /// Whether importing from a derivation may build.
     pub import_from_derivation: bool,
+    /// Whether it is told that such an import did.
+    pub trace_import_from_derivation: bool,
     /// What to say of literals that some style forbids.
     pub lints: Lints,
     /// Whether `warn` ends the evaluation.
     pub abort_on_warn: bool,
     /// Whether the debugger leaves errors alone that `tryEval` will catch.
     pub ignore_try: bool,
+    /// Whether the debugger stops at `trace` and `warn`.
+    pub stops_at_trace: bool,
+    /// Whether the debugger stops at `warn`.
+    pub stops_at_warn: bool,
     /// Whether every call is told of.
     pub trace_calls: bool,
     /// Whether `<std>` is the library that comes with zeval, where the search path has no such entry.
@@ -88,9 +93,12 @@ impl Default for Settings {
             features: Vec::new(),
             trace_verbose: false,
             import_from_derivation: true,
+            trace_import_from_derivation: false,
             lints: Lints::default(),
             abort_on_warn: false,
             ignore_try: false,
+            stops_at_trace: false,
+            stops_at_warn: false,
             trace_calls: false,
             library: true,
             tell_files: false,
@@ -109,9 +117,10 @@ impl Settings {
         format!("{} {build} pure={} pipes={pipes}", crate::ir::archive::VERSION, self.pure)
     }
 
-    /// Whether other threads may help: not where files or calls are told of, which is done in the order of one thread.
+    /// Whether other threads may help: not where files, calls or builds are told of, which is done in the order of one thread.
     pub(crate) fn has_helpers(&self) -> bool {
-        self.jobs > 1 && !self.lints.any() && !self.trace_calls && !self.tell_files
+        let tells = self.trace_calls || self.tell_files || self.trace_import_from_derivation;
+        self.jobs > 1 && !self.lints.any() && !tells
     }
 
     /// Whether an experimental feature is on.
@@ -148,7 +157,14 @@ pub struct Session {
 impl Session {
     /// A new evaluation.
     pub fn new(settings: Settings, store: Arc<dyn Store>) -> Arc<Session> {
-        Session::with_messages(settings, store, Box::new(|message| eprintln!("{message}")))
+        Session::with_messages(
+            settings,
+            store,
+            Box::new(|message| {
+                use std::io::Write;
+                let _ = std::io::stderr().write_all(&crate::text::raw::bytes(&format!("{message}\n")));
+            }),
+        )
     }
 
     /// The same, with another place for what `trace` prints.
@@ -310,7 +326,7 @@ impl Session {
             return Ok(copied.clone());
         }
         if path.ends_with(b".drv") {
-            let shown = path.as_bstr();
+            let shown = crate::text::raw::Shown(path);
             return Err(EvalError::eval(
                 pos,
                 format!("file names are not allowed to end in '.drv' ({shown})"),
@@ -337,7 +353,7 @@ impl Session {
 
     /// Forbids what pure and restricted evaluation forbid.
     pub fn check_access(&self, path: &[u8], pos: PosId) -> Result<()> {
-        let shown = path.as_bstr();
+        let shown = crate::text::raw::Shown(path);
         if self.settings.pure && !path.starts_with(b"/nix/store/") {
             let message = format!(
                 "access to absolute path '{shown}' is forbidden in pure evaluation mode (use '--impure' to override)"

@@ -7,8 +7,6 @@ use std::{
     sync::RwLock,
 };
 
-use bstr::ByteSlice;
-
 /// How a source is shown.
 #[derive(Clone, Debug)]
 pub struct Shown {
@@ -43,12 +41,12 @@ fn source(path: &[u8]) -> Option<(Shown, &[u8])> {
 /// A path as it is shown.
 pub fn path(path: &[u8]) -> Cow<'_, str> {
     match source(path) {
-        Some((shown, below)) => Cow::Owned(format!("{}{}", shown.name, below.to_str_lossy())),
+        Some((shown, below)) => Cow::Owned(format!("{}{}", shown.name, crate::text::raw::Shown(below))),
         None => match path.strip_prefix(crate::embedded::FOLDER) {
             Some(below) if !below.starts_with(b"/std") => {
-                Cow::Owned(format!("<nix{}>", below.to_str_lossy()))
+                Cow::Owned(format!("<nix{}>", crate::text::raw::Shown(below)))
             }
-            _ => path.to_str_lossy(),
+            _ => crate::text::raw::text(path),
         },
     }
 }
@@ -65,10 +63,13 @@ pub fn missing(path: &[u8]) -> String {
         Ok(_) => format!(
             "Path '{0}' in the repository \"{folder_name}\" is not tracked by Git.\n\nTo make it visible to Nix, run:\n\n\
              git -C \"{folder_name}\" add \"{0}\"",
-            name.as_bstr()
+            crate::text::raw::Shown(name)
         ),
         Err(_) => {
-            format!("Path '{}' does not exist in Git repository \"{folder_name}\".", name.as_bstr())
+            format!(
+                "Path '{}' does not exist in Git repository \"{folder_name}\".",
+                crate::text::raw::Shown(name)
+            )
         }
     }
 }

@@ -14,7 +14,7 @@ pub fn closest<'n>(name: &BStr, known: impl Iterator<Item = &'n BStr>) -> Vec<St
         .filter(|(distance, _)| *distance <= MAX_DISTANCE)
         .collect();
     near.sort();
-    near.into_iter().take(MAX_OFFERED).map(|(_, name)| name.to_string()).collect()
+    near.into_iter().take(MAX_OFFERED).map(|(_, name)| crate::text::raw::text(name).into_owned()).collect()
 }
 
 /// Levenshtein's distance.

@@ -156,6 +156,11 @@ impl Symbol {
         entry(self.0).prefix
     }
 
+    /// The name for a message: quoted unless it is an identifier.
+    pub fn shown(self) -> String {
+        crate::print::attr_name(self)
+    }
+
     /// The name as a string value.
     pub fn value(self) -> Value {
         entry(self.0).value

@@ -110,6 +110,18 @@ pub fn interrupt_on_signals(evaluator: &Evaluator) {
 }
 
 impl Context {
+    /// For what works in a command under one of Nix's names: errors are shown as Nix shows them.
+    pub fn under_nix_name(show_trace: bool) -> Context {
+        let global = Global {
+            store: None,
+            show_trace,
+            error_format: ErrorFormat::Nix,
+            log_format: None,
+            quiet: false,
+        };
+        Context { global, view: progress::plain(), cancellation: Cancellation::new() }
+    }
+
     /// Opens the store.
     pub fn store(&self) -> Result<Arc<Store>> {
         let folder = self.global.store.clone().or_else(crate::store::default_folder);
@@ -142,14 +154,16 @@ impl Context {
         adjust: impl FnOnce(&mut zeval_inputs::Settings),
     ) -> Result<Arc<EvaluationInputs>> {
         let mut settings = crate::inputs::settings(features);
-        crate::inputs::apply(&self::settings(options)?, &mut settings);
+        let given = self::settings(options)?;
+        crate::inputs::apply(&given, &mut settings);
         adjust(&mut settings);
         let view = self.view.clone();
         settings.warn = Arc::new(move |text| view.event(Event::Warning { text: text.to_owned() }));
         let store = Arc::clone(store);
         let open = Box::new(move || Ok(Arc::clone(&store)));
         let (view, cancellation) = (self.view.clone(), self.cancellation.clone());
-        Ok(Arc::new(EvaluationInputs::new(settings, open, view, cancellation)))
+        let inputs = EvaluationInputs::new(settings, open, view, cancellation);
+        Ok(Arc::new(inputs.trusting(&given)))
     }
 
     /// An error in an expression as the user wants to see it.
@@ -164,7 +178,7 @@ impl Context {
     fn tell(&self, failed: &Failed) -> ExitCode {
         match failed {
             Failed::Evaluation(error) => {
-                eprint!("{}", self.shown(error, self.global.show_trace));
+                crate::output::tell(&self.shown(error, self.global.show_trace));
                 ExitCode::from(error.status as u8)
             }
             Failed::Build { text, status } => {

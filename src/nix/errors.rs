@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use unicode_width::UnicodeWidthChar;
-use zeval_evaluator::{ErrorKind, EvalError, eval::error::Trace, position::PosId, print};
+use zeval_evaluator::{ErrorKind, EvalError, eval::error::Trace, position::PosId, print, text::raw};
 
 /// How much is shown without `--show-trace`: a frame counts one, and one more if it has a place.
 const SHOWN: usize = 3;
@@ -47,7 +47,7 @@ impl<'e> Frames<'e> {
     fn render(traces: &'e [Trace], show_trace: bool) -> String {
         let mut frames = Frames { out: String::new(), seen: HashSet::new(), skipped: Vec::new(), count: 0 };
         let mut truncated = false;
-        for trace in traces.iter().rev() {
+        for trace in traces.iter().rev().filter(|trace| !trace.text.is_empty()) {
             truncated |= !show_trace && frames.count > SHOWN;
             if truncated && !trace.always {
                 continue;
@@ -169,7 +169,7 @@ fn place(out: &mut String, pos: PosId, indent: &str) -> bool {
     let lines = lines(&place.source.text);
     let mut code = |number: usize| {
         let Some(line) = number.checked_sub(1).and_then(|index| lines.get(index)) else { return };
-        let _ = write!(out, "\n {number:>5}| {}", String::from_utf8_lossy(line));
+        let _ = write!(out, "\n {number:>5}| {}", raw::text(line));
         if number == place.line {
             let _ = write!(out, "\n      |{}^", " ".repeat(place.column));
         }

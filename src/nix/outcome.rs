@@ -50,7 +50,7 @@ impl Stop {
                 ExitCode::from(*status)
             }
             Stop::Evaluation(error) => {
-                eprint!("{}", errors::render(program, error, show_trace));
+                crate::output::tell(&errors::render(program, error, show_trace));
                 ExitCode::from(error.status as u8)
             }
             Stop::Silent(status) => ExitCode::from(*status),

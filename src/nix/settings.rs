@@ -186,7 +186,10 @@ impl NixSettings {
             ("trace-verbose", &mut settings.trace_verbose),
             ("abort-on-warn", &mut settings.abort_on_warn),
             ("ignore-try", &mut settings.ignore_try),
+            ("debugger-on-trace", &mut settings.stops_at_trace),
+            ("debugger-on-warn", &mut settings.stops_at_warn),
             ("trace-function-calls", &mut settings.trace_calls),
+            ("trace-import-from-derivation", &mut settings.trace_import_from_derivation),
             ("allow-import-from-derivation", &mut settings.import_from_derivation),
         ];
         settings.allowed_uris.extend(self.words("allowed-uris"));

@@ -29,7 +29,7 @@ pub(super) fn required(
     context: &str,
 ) -> Result<Value> {
     attrs.get(name).ok_or_else(|| {
-        let message = format!("attribute '{}' missing", name.text());
+        let message = format!("attribute '{}' missing", crate::text::raw::text(name.text()));
         EvalError::new(ErrorKind::MissingAttribute, pos, message).trace(pos, context)
     })
 }

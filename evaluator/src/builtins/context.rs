@@ -61,7 +61,7 @@ fn add_output_dependencies(evaluator: &mut Evaluator, args: &[Value], pos: PosId
     let mut context = None;
     let text = evaluator.coerce(args[0], Coercion::INTERPOLATED, &mut context, pos, doing)?;
     let elements: Vec<&ContextElement> = context.iter().flat_map(|context| context.iter()).collect();
-    let shown = String::from_utf8_lossy(text);
+    let shown = crate::text::raw::text(text);
     let path = match elements[..] {
         [ContextElement::Opaque(path)] if path.is_derivation() => path.clone(),
         [ContextElement::DrvDeep(path)] => path.clone(),
@@ -157,15 +157,19 @@ fn append_mentions(
     info: &'static crate::value::Attrs,
     pos: PosId,
 ) -> Result<()> {
+    // What an attribute says of itself is about its own place.
+    let place = |name| info.position(name).unwrap_or(pos);
+    let at = place(known().path);
     if let Some(value) = info.get(known().path)
-        && evaluator.expect_bool(value, pos, "while evaluating the `path` attribute of a string context")?
+        && evaluator.expect_bool(value, at, "while evaluating the `path` attribute of a string context")?
     {
         elements.push(ContextElement::Opaque(path.clone()));
     }
+    let at = place(known().outputs_all);
     if let Some(value) = info.get(known().outputs_all)
         && evaluator.expect_bool(
             value,
-            pos,
+            at,
             "while evaluating the `allOutputs` attribute of a string context",
         )?
     {
@@ -176,9 +180,10 @@ fn append_mentions(
         }
         elements.push(ContextElement::DrvDeep(path.clone()));
     }
+    let at = place(known().outputs);
     if let Some(value) = info.get(known().outputs) {
         let doing = "while evaluating the `outputs` attribute of a string context";
-        let outputs = evaluator.expect_list(value, pos, doing)?;
+        let outputs = evaluator.expect_list(value, at, doing)?;
         if !outputs.is_empty() && !path.is_derivation() {
             let message = format!(
                 "tried to add derivation output context of {key}, which is not a derivation, to a string"
@@ -187,7 +192,7 @@ fn append_mentions(
         }
         for output in outputs.iter() {
             let doing = "while evaluating an output name within a string context";
-            let output = evaluator.expect_plain_string(output, pos, doing)?;
+            let output = evaluator.expect_plain_string(output, at, doing)?;
             elements.push(ContextElement::Built(Built {
                 derivation: Box::new(Derived::Opaque(path.clone())),
                 output: String::from_utf8_lossy(output).into_owned(),

@@ -5,7 +5,7 @@ use crate::{
     eval::{
         Evaluator,
         coerce::Coercion,
-        error::{ErrorKind, EvalError, Result},
+        error::{ErrorKind, EvalError, Kept, Result, Trace},
     },
     position::PosId,
     print,
@@ -34,7 +34,7 @@ fn message(
     doing: &str,
 ) -> Result<String> {
     let text = evaluator.coerce(value, coercion, &mut None, pos, doing)?;
-    Ok(String::from_utf8_lossy(text).into_owned())
+    Ok(crate::text::raw::text(text).into_owned())
 }
 
 fn throw(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
@@ -62,7 +62,10 @@ fn try_eval(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value
     evaluator.count_try(-1);
     let (value, success) = match tried {
         Ok(value) => (value, Value::TRUE),
-        Err(error) if error.is_catchable() => (Value::FALSE, Value::FALSE),
+        Err(error) if error.is_catchable() => {
+            Kept::update(&error);
+            (Value::FALSE, Value::FALSE)
+        }
         Err(error) => return Err(error),
     };
     evaluator.reset_depth(depth);
@@ -75,10 +78,8 @@ fn add_error_context(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> R
         Err(error) => {
             let doing = "while evaluating the error message passed to builtins.addErrorContext";
             let text = message(evaluator, args[0], Coercion::APPENDED, pos, doing)?;
-            let mut error = error.trace(PosId::NONE, text);
-            if let Some(trace) = error.traces.last_mut() {
-                trace.always = true;
-            }
+            let mut error = error;
+            error.traces.push(Trace { pos: PosId::NONE, text, always: true });
             Err(error)
         }
     }
@@ -98,7 +99,7 @@ fn deep_seq(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value
 fn shown(evaluator: &mut Evaluator, value: Value) -> Result<String> {
     let value = evaluator.force(value)?;
     Ok(match value.view() {
-        View::String(string) => String::from_utf8_lossy(string.bytes()).into_owned(),
+        View::String(string) => crate::text::raw::text(string.bytes()).into_owned(),
         _ => print::shallow(value),
     })
 }
@@ -107,6 +108,9 @@ fn trace(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value> {
     evaluator.main_only()?;
     let text = shown(evaluator, args[0])?;
     evaluator.session.say(&format!("trace: {text}"));
+    if evaluator.session.settings.stops_at_trace {
+        evaluator.breakpoint()?;
+    }
     evaluator.force(args[1])
 }
 
@@ -121,8 +125,12 @@ fn warn(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
     evaluator.main_only()?;
     let doing = "while evaluating the first argument; the message passed to builtins.warn";
     let text = evaluator.expect_string(args[0], pos, doing)?.bytes();
-    let text = String::from_utf8_lossy(text).into_owned();
+    let text = crate::text::raw::text(text).into_owned();
     evaluator.session.say(&format!("evaluation warning: {text}"));
+    let settings = &evaluator.session.settings;
+    if settings.stops_at_trace || settings.stops_at_warn {
+        evaluator.breakpoint()?;
+    }
     if evaluator.session.settings.abort_on_warn {
         let message = "aborting to reveal stack trace of warning, as abort-on-warn is set";
         return Err(EvalError::new(ErrorKind::Abort, PosId::NONE, message));

@@ -214,7 +214,7 @@ impl Attributes {
         for (name, slot) in attributes {
             let attr_pos = attrs.position(name).unwrap_or_default();
             given.attribute(evaluator, name, slot, pos).traced(attr_pos, || {
-                format!("while evaluating attribute '{}' of derivation '{}'", name.text(), given.name)
+                format!("while evaluating attribute '{}' of derivation '{}'", name.shown(), given.name)
             })?;
         }
         if let Some(json) = &given.json {
@@ -272,6 +272,14 @@ impl Attributes {
             let names = text.split(|byte| byte.is_ascii_whitespace()).filter(|name| !name.is_empty());
             let names: Vec<String> = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
             self.set_output_names(names, pos)?;
+        }
+        if name.text() == "__json" {
+            evaluator.main_only()?;
+            evaluator.session.say(&format!(
+                "warning: In derivation '{}': setting structured attributes via '__json' is deprecated, and may be disallowed in \
+                 future versions of Nix. Set '__structuredAttrs = true' instead.",
+                self.name
+            ));
         }
         self.derivation.env.insert(name.text().to_owned(), text.into());
         Ok(())
@@ -459,7 +467,7 @@ fn flag(evaluator: &mut Evaluator, attrs: &'static Attrs, name: Symbol, pos: Pos
     evaluator.expect_bool(value, pos, &doing)
 }
 
-fn require_feature(evaluator: &Evaluator, feature: &str, pos: PosId) -> Result<()> {
+pub(super) fn require_feature(evaluator: &Evaluator, feature: &str, pos: PosId) -> Result<()> {
     if evaluator.session.settings.has_feature(feature) { Ok(()) } else { Err(experimental(feature, pos)) }
 }
 
@@ -474,7 +482,7 @@ fn method(evaluator: &Evaluator, text: &[u8], name: &str, pos: PosId) -> Result<
         b"text" => Ok(ContentMethod::Text),
         b"git" => require_feature(evaluator, "git-hashing", pos).map(|()| ContentMethod::Git),
         other => {
-            let shown = String::from_utf8_lossy(other);
+            let shown = crate::text::raw::text(other);
             Err(EvalError::eval(pos, format!("invalid value '{shown}' for 'outputHashMode' attribute")))
         }
     }
@@ -518,12 +526,13 @@ fn output_of(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
         [ContextElement::Opaque(path) | ContextElement::DrvDeep(path)] => Derived::Opaque(path.clone()),
         [ContextElement::Built(built)] => Derived::Built(built.clone()),
         _ => {
-            let shown = String::from_utf8_lossy(derivation.bytes());
+            let shown = crate::text::raw::text(derivation.bytes());
             let message = format!(
                 "string '{shown}' has {} entries in its context. It should only have exactly one entry",
                 elements.len()
             );
-            return Err(EvalError::eval(pos, message));
+            let doing = "while evaluating the first argument to builtins.outputOf";
+            return Err(EvalError::eval(pos, message).trace(PosId::NONE, doing));
         }
     };
     let placeholder = derived_placeholder(&derived, &output, pos)?.render();

@@ -71,6 +71,10 @@ fn fetch(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kind) ->
         session.unrepeatable();
     }
     let unpack = kind.method == ContentMethod::Nar;
+    if !unpack && !has_scheme(&request.url) {
+        let message = format!("URL '{}' doesn't have a scheme", request.url);
+        return Err(EvalError::eval(PosId::NONE, message));
+    }
     let fetched =
         session.inputs().fetch_file(&request.url, &name, unpack).map_err(|failure| failure.at(pos))?;
     match request.hash {
@@ -87,6 +91,14 @@ fn fetch(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kind) ->
         }
         _ => Ok(store_path_value(evaluator, fetched.store_path)),
     }
+}
+
+/// Whether a text begins as URLs do.
+fn has_scheme(url: &str) -> bool {
+    let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || "+.-".contains(c);
+    url.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_of_scheme)
+    })
 }
 
 fn request(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kind) -> Result<Request> {
@@ -110,7 +122,11 @@ fn request(evaluator: &mut Evaluator, argument: Value, pos: PosId, kind: &Kind) 
                 request.name = Some(text(evaluator, slot.get(), at, doing)?);
             }
             other => {
-                let message = format!("unsupported argument '{}' to '{}'", other.as_bstr(), kind.builtin);
+                let message = format!(
+                    "unsupported argument '{}' to '{}'",
+                    crate::text::raw::Shown(other),
+                    kind.builtin
+                );
                 return Err(EvalError::eval(pos, message));
             }
         }

@@ -309,7 +309,10 @@ fn fetch_mercurial(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Res
                     attrs.insert("name".to_owned(), given.to_str_lossy().into_owned().into());
                 }
                 other => {
-                    let message = format!("unsupported argument '{}' to 'fetchMercurial'", other.as_bstr());
+                    let message = format!(
+                        "unsupported argument '{}' to 'fetchMercurial'",
+                        crate::text::raw::Shown(other)
+                    );
                     return Err(EvalError::eval(at, message));
                 }
             }

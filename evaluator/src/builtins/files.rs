@@ -56,7 +56,7 @@ fn realised_path(evaluator: &mut Evaluator, value: Value, pos: PosId) -> Result<
     let mut context = None;
     let doing = "while realising the context of a path";
     let path = evaluator.coerce_to_path(value, &mut context, PosId::NONE, doing)?;
-    let doing = || format!("while realising the context of path '{}'", path.as_bstr());
+    let doing = || format!("while realising the context of path '{}'", crate::text::raw::Shown(path));
     realise_context(evaluator, context, path.to_vec(), pos).traced(pos, doing)
 }
 
@@ -76,7 +76,6 @@ pub(super) fn realise_context(
         })
         .collect();
     let Some(first) = wanted.first() else { return Ok(text) };
-    evaluator.main_only()?;
     let session = evaluator.session.clone();
     if !session.settings.import_from_derivation {
         let message = format!(
@@ -85,7 +84,11 @@ pub(super) fn realise_context(
         );
         return Err(EvalError::eval(pos, message));
     }
-    let outputs = session.store.realise(&wanted).map_err(|error| world(pos, error))?;
+    if session.settings.trace_import_from_derivation {
+        let built = crate::value::context::shown(&ContextElement::Built((*first).clone()));
+        session.say(&format!("warning: built '{built}' during evaluation due to an import from derivation"));
+    }
+    let outputs = evaluator.realise(&wanted, pos)?;
     for (built, output) in wanted.iter().zip(outputs) {
         if let Some(reads) = &session.reads {
             reads.valid(&output.to_string());
@@ -188,8 +191,10 @@ fn read_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
     let physical = evaluator.session.physical(&path);
     let text = evaluator.session.read_file(&physical).map_err(|error| read_failure(&path, &error, pos))?;
     if text.contains(&0) {
-        let message =
-            format!("the contents of the file '{}' cannot be represented as a Nix string", path.as_bstr());
+        let message = format!(
+            "the contents of the file '{}' cannot be represented as a Nix string",
+            crate::text::raw::Shown(&path)
+        );
         return Err(EvalError::eval(pos, message));
     }
     let context = mentioned(evaluator, &path, &text);
@@ -330,7 +335,13 @@ fn find_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
         let doing =
             "while evaluating the `path` attribute of an element of the list passed to builtins.findFile";
         let path = evaluator.coerce(path, Coercion::APPENDED, &mut context, pos, doing)?.to_vec();
-        let path = realise_context(evaluator, context, path, pos)?;
+        let path = realise_context(evaluator, context, path.clone(), pos).map_err(|mut error| {
+            if error.kind == ErrorKind::World && error.message.ends_with("' is not valid") {
+                let shown = crate::text::raw::text(&path);
+                error.message = format!("cannot find '{shown}', since {}", error.message);
+            }
+            error
+        })?;
         search_path.push((prefix, path));
     }
     let doing = "while evaluating the second argument passed to builtins.findFile";
@@ -436,7 +447,7 @@ fn path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
                     Some(hash.map_err(|error| EvalError::eval(PosId::NONE, error.to_string()))?);
             }
             _ => {
-                let message = format!("unsupported argument '{}' to 'builtins.path'", name.text());
+                let message = format!("unsupported argument '{}' to 'builtins.path'", name.shown());
                 return Err(EvalError::eval(pos, message));
             }
         }
@@ -521,7 +532,11 @@ fn add_realised(evaluator: &mut Evaluator, wanted: &Addition, pos: PosId) -> Res
     if let Some(error) = failure {
         return Err(error);
     }
-    let added = added.map_err(|error| world(pos, error))?;
+    let added = added.map_err(|error| match wanted.method {
+        // What reading the folder as a file says.
+        ContentMethod::Flat if physical.is_dir() => world(pos, "read of 4096 bytes: Is a directory"),
+        _ => world(pos, error),
+    })?;
     if let Some(expected) = &wanted.expected {
         let path =
             zeval_model::store_path::content_path(wanted.method, expected, &wanted.name, &References::none())
@@ -529,7 +544,7 @@ fn add_realised(evaluator: &mut Evaluator, wanted: &Addition, pos: PosId) -> Res
         if path != added {
             let message = format!(
                 "store path mismatch in (possibly filtered) path added from '{}'",
-                wanted.path.as_bstr()
+                crate::text::raw::Shown(&wanted.path)
             );
             return Err(EvalError::eval(pos, message));
         }
@@ -601,7 +616,8 @@ fn store_path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<V
             true => EvalError::eval(pos, error.to_string()),
             false => EvalError::eval(pos, format!("path '{text}' is not in the Nix store")),
         })?;
-    if !evaluator.session.store.is_valid(&store_path) {
+    let store = &evaluator.session.store;
+    if !store.is_read_only() && !store.is_valid(&store_path) {
         return Err(world(pos, format!("path '{store_path}' does not exist in the store")));
     }
     let single = Context::single(&mut evaluator.heap, ContextElement::Opaque(store_path));

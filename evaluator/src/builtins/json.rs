@@ -103,7 +103,7 @@ fn write_forced(
                 out.push(b':');
                 let at = attrs.position(name).unwrap_or_default();
                 write_value(evaluator, slot.get(), form, context, out, at)
-                    .traced(at, || format!("while evaluating attribute '{}'", name.text()))?;
+                    .traced(at, || format!("while evaluating attribute '{}'", name.shown()))?;
             }
             out.push(b'}');
         }

@@ -7,6 +7,7 @@ mod control;
 mod derivation;
 pub mod docs;
 mod fetch;
+mod fetch_closure;
 mod fetch_tree;
 mod files;
 mod flake;
@@ -69,7 +70,7 @@ pub struct BuiltinId(pub(crate) u16);
 
 const GROUP_BITS: u16 = 6;
 
-static GROUPS: [&[Builtin]; 18] = [
+static GROUPS: [&[Builtin]; 19] = [
     types::BUILTINS,
     numbers::BUILTINS,
     lists::BUILTINS,
@@ -86,6 +87,7 @@ static GROUPS: [&[Builtin]; 18] = [
     xml::BUILTINS,
     fetch::BUILTINS,
     fetch_tree::BUILTINS,
+    fetch_closure::BUILTINS,
     flake::BUILTINS,
     derivation::BUILTINS,
 ];
@@ -199,6 +201,7 @@ const INTERNAL: &[&str] = &["fetchFinalTree", "inPlaceFact", "told"];
 fn is_enabled(builtin: &Builtin, settings: &Settings) -> bool {
     match builtin.name {
         "outputOf" => settings.has_feature("dynamic-derivations"),
+        "fetchClosure" => settings.has_feature("fetch-closure"),
         name if INTERNAL.contains(&name) => false,
         "fetchTree" => settings.has_feature("fetch-tree") || settings.has_feature("flakes"),
         _ => true,

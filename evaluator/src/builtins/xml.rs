@@ -91,7 +91,7 @@ impl Document {
                 self.context = Context::union(&mut evaluator.heap, self.context, string.context);
                 self.empty("string", string.bytes());
             }
-            View::Path(path) => self.empty("path", crate::shown::path(path).as_bytes()),
+            View::Path(path) => self.empty("path", &crate::text::raw::bytes(&crate::shown::path(path))),
             View::Attrs(attrs) if evaluator.is_derivation(attrs)? => {
                 self.derivation(evaluator, attrs, pos)?;
             }

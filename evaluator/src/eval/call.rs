@@ -242,8 +242,8 @@ impl Evaluator {
     }
 
     #[cold]
-    pub(super) fn fail_later(&mut self, error: Failure) -> Value {
-        self.heap.thunk(Thunk::failed(Box::leak(error)))
+    pub(super) fn fail_later(&mut self, mut error: Failure) -> Value {
+        self.heap.thunk(Thunk::failed(super::error::Kept::keep(&mut error)))
     }
 
     #[inline(always)]
@@ -443,7 +443,7 @@ impl Evaluator {
             return error;
         }
         let name = match lambda.name {
-            Some(name) => format!("'{}'", name.text()),
+            Some(name) => format!("'{}'", name.shown()),
             None => "anonymous lambda".into(),
         };
         let own = lambda.parameters.last().map_or(PosId::NONE, |parameter| parameter.pos);
@@ -509,7 +509,7 @@ impl Evaluator {
         let message = format!(
             "function '{}' called with unexpected argument '{}'",
             lambda.shown_name(),
-            unexpected.text()
+            unexpected.shown()
         );
         let error = EvalError::new(ErrorKind::MissingArgument, parameter.pos, message)
             .suggest(crate::suggest::closest(unexpected.text(), names));
@@ -540,6 +540,7 @@ fn from_call_site(error: Failure, pos: PosId) -> Failure {
 impl Lambda {
     /// The name for messages.
     pub fn shown_name(&self) -> String {
-        self.name.map_or_else(|| "anonymous lambda".into(), |name| name.text().to_string())
+        let shown = |name: crate::Symbol| crate::text::raw::text(name.text()).into_owned();
+        self.name.map_or_else(|| "anonymous lambda".into(), shown)
     }
 }

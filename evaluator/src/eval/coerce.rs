@@ -53,7 +53,25 @@ impl Evaluator {
         pos: PosId,
         doing: &str,
     ) -> Result<&'static [u8]> {
+        if let View::String(string) = value.peek().view() {
+            *context = Context::union(&mut self.heap, *context, string.context);
+            return Ok(string.bytes());
+        }
+        self.enter(pos)?;
         let value = self.force_at(value, pos)?;
+        let text = self.coerce_forced(value, coercion, context, pos, doing)?;
+        self.leave();
+        Ok(text)
+    }
+
+    fn coerce_forced(
+        &mut self,
+        value: Value,
+        coercion: Coercion,
+        context: &mut Option<&'static Context>,
+        pos: PosId,
+        doing: &str,
+    ) -> Result<&'static [u8]> {
         match value.view() {
             View::String(string) => {
                 *context = Context::union(&mut self.heap, *context, string.context);
@@ -64,24 +82,14 @@ impl Evaluator {
                 self.copy_to_store(path, context)
             }
             View::Path(path) => self.path_text(path, pos),
-            View::Attrs(attrs) => {
-                self.enter(pos)?;
-                let text = self.coerce_attrs(value, attrs, coercion, context, pos, doing)?;
-                self.leave();
-                Ok(text)
-            }
+            View::Attrs(attrs) => self.coerce_attrs(value, attrs, coercion, context, pos, doing),
             View::Bool(true) if coercion.more => Ok(b"1"),
             View::Bool(false) | View::Null if coercion.more => Ok(b""),
             View::Int(number) if coercion.more => Ok(self.heap.bytes(number.to_string().as_bytes())),
             View::Float(number) if coercion.more => {
                 Ok(self.heap.bytes(number::float_to_string(number).as_bytes()))
             }
-            View::List(list) if coercion.more => {
-                self.enter(pos)?;
-                let text = self.coerce_list(list, coercion, context, pos, doing)?;
-                self.leave();
-                Ok(text)
-            }
+            View::List(list) if coercion.more => self.coerce_list(list, coercion, context, pos, doing),
             _ => Err(self.not_a_string(value, pos, doing)),
         }
     }
@@ -179,7 +187,7 @@ impl Evaluator {
         }
         let text = self.coerce(forced, Coercion::APPENDED, context, pos, doing)?;
         if text.first() != Some(&b'/') {
-            let shown = String::from_utf8_lossy(text);
+            let shown = crate::text::raw::text(text);
             let message = format!("string '{shown}' doesn't represent an absolute path");
             return Err(EvalError::eval(PosId::NONE, message).trace(pos, doing));
         }

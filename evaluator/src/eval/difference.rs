@@ -128,11 +128,11 @@ impl Evaluator {
                 return Err(differ(match b.keys.find(a_name) {
                     None => format!(
                         "attribute name '{}' is contained in '{a_text}', but not in '{b_text}'",
-                        a_name.text()
+                        a_name.shown()
                     ),
                     Some(_) => format!(
                         "attribute name '{}' is missing in '{a_text}', but is contained in '{b_text}'",
-                        b_name.text()
+                        b_name.shown()
                     ),
                 }));
             }
@@ -142,7 +142,7 @@ impl Evaluator {
                         error = error.trace(*at, format!("where {side} hand side is"));
                     }
                 }
-                error.trace(pos, format!("while comparing attribute '{}'", a_name.text()))
+                error.trace(pos, format!("while comparing attribute '{}'", a_name.shown()))
             })?;
         }
         Ok(())

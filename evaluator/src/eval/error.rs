@@ -1,5 +1,7 @@
 //! What goes wrong in an evaluation: a kind, a message, where, and the frames on the way.
 
+use std::sync::Mutex;
+
 use crate::position::PosId;
 
 /// A failed evaluation. Boxed, so that results stay two words.
@@ -60,6 +62,40 @@ pub struct EvalError {
     pub traces: Vec<Trace>,
     /// The exit status that the failure asks for, as that of a failed build; usually 1.
     pub status: i32,
+    /// Where those find it who force again what failed with it.
+    pub(crate) kept: Option<&'static Kept>,
+}
+
+/// An error that values keep which failed with it. As in Nix there is one for all of them: what is added to it until it is
+/// caught is told by whoever comes to one of these values later.
+#[derive(Debug)]
+pub struct Kept(Mutex<EvalError>);
+
+impl Kept {
+    /// Keeps an error, as it is by now, for a value that failed with it.
+    pub(crate) fn keep(error: &mut EvalError) -> &'static Kept {
+        if let Some(kept) = error.kept {
+            Kept::update(error);
+            return kept;
+        }
+        let kept: &'static Kept = Box::leak(Box::new(Kept(Mutex::new(error.clone()))));
+        error.kept = Some(kept);
+        kept
+    }
+
+    /// Notes all that was added to a kept error, which is caught.
+    pub(crate) fn update(error: &EvalError) {
+        if let Some(kept) = error.kept {
+            *kept.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = error.clone();
+        }
+    }
+
+    /// The error, to be raised again.
+    pub(crate) fn again(&'static self) -> Failure {
+        let mut error = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        error.kept = Some(self);
+        Box::new(error)
+    }
 }
 
 /// Something that was being done when the error happened.
@@ -84,6 +120,7 @@ impl EvalError {
             advice: Vec::new(),
             traces: Vec::new(),
             status: 1,
+            kept: None,
         })
     }
 

@@ -105,7 +105,7 @@ impl Evaluator {
         };
         let message = format!(
             "the string '{}' is not allowed to refer to a store path (such as '{}')",
-            String::from_utf8_lossy(string.bytes()),
+            crate::text::raw::text(string.bytes()),
             crate::value::context::shown(first)
         );
         Err(EvalError::eval(PosId::NONE, message).trace(pos, context))

@@ -16,7 +16,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use error::{ErrorKind, EvalError, Failure, Result, Traced};
+use error::{ErrorKind, EvalError, Failure, Kept, Result, Traced};
 
 use crate::{
     debug::Debugger,
@@ -346,7 +346,7 @@ impl Evaluator {
                 (self.apply_closure(function, argument, pos), claimed)
             }
             Claim::Done(value) => return Ok(value),
-            Claim::Failed(error) => return Err(Box::new(error.clone())),
+            Claim::Failed(kept) => return Err(kept.again()),
             Claim::Busy(owner) if owner == self.owner => return Err(infinite_recursion(pos)),
             Claim::Busy(_) => return self.wait_and_force(thunk, pos),
         };
@@ -362,13 +362,13 @@ impl Evaluator {
     }
 
     #[cold]
-    fn thunk_failed(&mut self, thunk: &'static Thunk, claimed: Claimed, error: Failure) -> Failure {
+    fn thunk_failed(&mut self, thunk: &'static Thunk, claimed: Claimed, mut error: Failure) -> Failure {
         // What a helper meets, the main thread is to meet by itself.
         let is_memoised =
             self.owner == MAIN && error.is_catchable() && error.traces.len() < REMEMBERED_TRACES;
         let is_awaited = match is_memoised {
             // Whoever catches the error may come here again.
-            true => thunk.fail(Box::leak(error.clone()), self.is_shared),
+            true => thunk.fail(Kept::keep(&mut error), self.is_shared),
             false => thunk.restore(claimed, self.is_shared),
         };
         if is_awaited {
@@ -520,7 +520,7 @@ impl Evaluator {
             folder: folder.unwrap_or(b"/").into(),
             home: home.unwrap_or(b"~").into(),
         };
-        String::from_utf8_lossy(&crate::syntax::print::source(assert.text.as_bytes(), base)).into_owned()
+        crate::text::raw::text(&crate::syntax::print::source(assert.text, base)).into_owned()
     }
 
     fn position_attrs(&mut self, pos: PosId) -> Value {

@@ -333,7 +333,7 @@ pub struct Assert {
     /// Where it stands.
     pub pos: PosId,
     /// The condition as Nix prints it.
-    pub text: &'static str,
+    pub text: &'static [u8],
 }
 
 /// `! a`

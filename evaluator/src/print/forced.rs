@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use bstr::ByteSlice;
 use rustc_hash::FxHashSet;
 
 use super::{attr_name, float, lambda, string_to};
@@ -202,7 +201,7 @@ impl Printer<'_> {
         };
         let doing = "while evaluating the 'drvPath' attribute of a derivation";
         match self.evaluator.coerce(path, Coercion::APPENDED, &mut None, PosId::NONE, doing) {
-            Ok(path) => self.text(Paint::Path, &format!("«derivation {}»", path.to_str_lossy())),
+            Ok(path) => self.text(Paint::Path, &format!("«derivation {}»", crate::text::raw::Shown(path))),
             Err(error) => self.error(error, depth)?,
         }
         Ok(())

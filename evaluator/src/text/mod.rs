@@ -5,6 +5,7 @@
 pub mod escape;
 pub mod json;
 pub mod number;
+pub mod raw;
 pub mod regex;
 pub mod toml;
 pub mod version;

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::{Closure, Env, Slot, Value};
-use crate::{eval::error::EvalError, ir::Expr, parallel::Owner};
+use crate::{eval::error::Kept, ir::Expr, parallel::Owner};
 
 const TAG_MASK: usize = 7;
 const DONE: usize = 0;
@@ -39,7 +39,7 @@ pub enum ThunkState {
     /// A function applied to a value.
     Apply(&'static Closure, Value),
     /// An argument that was evaluated early and failed: the error, to be raised by whoever forces it.
-    Failed(&'static EvalError),
+    Failed(&'static Kept),
     /// Being evaluated: by this thread (then it needs itself) or by another.
     Busy(Owner),
 }
@@ -53,7 +53,7 @@ pub enum Claim {
     /// Evaluated.
     Done(Value),
     /// See [`ThunkState::Failed`].
-    Failed(&'static EvalError),
+    Failed(&'static Kept),
     /// See [`ThunkState::Busy`].
     Busy(Owner),
 }
@@ -84,7 +84,7 @@ impl Thunk {
     }
 
     /// A failure to be raised later.
-    pub fn failed(error: &'static EvalError) -> Thunk {
+    pub fn failed(error: &'static Kept) -> Thunk {
         Thunk::new(error, FAILED, Value::NULL)
     }
 
@@ -121,7 +121,7 @@ impl Thunk {
                     DONE => ThunkState::Done(payload),
                     CODE => ThunkState::Code(&*object.cast::<Expr>(), payload.object::<Env>()),
                     APPLY => ThunkState::Apply(&*object.cast::<Closure>(), payload),
-                    FAILED => ThunkState::Failed(&*object.cast::<EvalError>()),
+                    FAILED => ThunkState::Failed(&*object.cast::<Kept>()),
                     _ => ThunkState::Busy(state.addr() >> OWNER_SHIFT),
                 }
             };
@@ -156,7 +156,7 @@ impl Thunk {
                     CODE => Claim::Code(&*object.cast::<Expr>(), payload.object::<Env>(), claimed),
                     APPLY => Claim::Apply(&*object.cast::<Closure>(), payload, claimed),
                     DONE => Claim::Done(self.payload.get()),
-                    FAILED => Claim::Failed(&*object.cast::<EvalError>()),
+                    FAILED => Claim::Failed(&*object.cast::<Kept>()),
                     _ => Claim::Busy(state.addr() >> OWNER_SHIFT),
                 }
             };
@@ -174,7 +174,7 @@ impl Thunk {
 
     /// Keeps the error, for all who force the thunk from now on.
     #[must_use]
-    pub fn fail(&self, error: &'static EvalError, is_shared: bool) -> bool {
+    pub fn fail(&self, error: &'static Kept, is_shared: bool) -> bool {
         let failed = Thunk::failed(error);
         self.payload.set(failed.payload.get());
         self.end(failed.state.into_inner(), is_shared)

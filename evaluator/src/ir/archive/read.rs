@@ -304,7 +304,7 @@ impl Reader<'_> {
             }
             Tag::Assert => {
                 let (condition, body, pos) = (self.expr()?, self.expr()?, self.pos()?);
-                let text = self.bytes()?.to_str().ok()?;
+                let text = self.bytes()?;
                 Expr::Assert(self.heap.object(Assert { condition, body, pos, text }))
             }
             Tag::Not => {

@@ -321,7 +321,7 @@ impl Writer<'_> {
                 self.expr(&assert.condition);
                 self.expr(&assert.body);
                 self.pos(assert.pos);
-                self.bytes(assert.text.as_bytes());
+                self.bytes(assert.text);
             }
             Expr::Not(not) => {
                 self.tag(Tag::Not);

@@ -351,7 +351,7 @@ impl Lowerer<'_> {
                 let condition = self.expr(condition, position)?;
                 let body = self.expr(body, position)?;
                 let pos = self.at(pos);
-                let text: &'static str = condition_text.to_string().leak();
+                let text: &'static [u8] = condition_text.to_vec().leak();
                 Expr::Assert(self.heap.object(Assert { condition, body, pos, text }))
             }
             E::Not { operand, .. } => {
