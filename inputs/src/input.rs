@@ -136,6 +136,12 @@ impl Input {
         self
     }
 
+    /// The same, of which more may be learned.
+    pub fn not_finally(mut self) -> Input {
+        self.attrs.remove(FINAL);
+        self
+    }
+
     /// The path of a `path:` input that is relative.
     pub fn relative_path(&self) -> Option<&str> {
         match self.attrs.get("path") {

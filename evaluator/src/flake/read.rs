@@ -81,7 +81,7 @@ fn failure(message: impl Into<String>) -> Failure {
 
 /// A position as Nix writes it within a message.
 pub fn place(pos: PosId) -> String {
-    let Some(place) = pos.place() else { return "«none»".to_owned() };
+    let Some(place) = pos.place() else { return "«none»:0".to_owned() };
     let name = crate::print::origin(&place.source.origin);
     format!("{name}:{}:{}", place.line, place.column)
 }

@@ -138,5 +138,6 @@ fn with_own_attributes(input: &Input, own: &Attrs) -> std::result::Result<Option
         return Ok(None);
     }
     changed.attrs.remove("narHash");
-    Ok(Some(changed))
+    // The time of a folder that was left where it is gets known only now.
+    Ok(Some(if changed.last_modified().is_none() { changed.not_finally() } else { changed }))
 }
