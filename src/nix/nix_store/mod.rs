@@ -5,6 +5,7 @@ mod collect;
 mod query;
 mod realise;
 mod registrations;
+mod serve;
 mod validity;
 
 use std::{ffi::OsString, io::IsTerminal, io::Read, path::PathBuf, process::ExitCode, sync::Arc};
@@ -33,6 +34,7 @@ const HELP: &str = "Usage: nix-store OPERATION [FLAGS] [PATH...]
   --print-fixed-path ALGORITHM HASH NAME
   --dump FILE, --restore FILE Write and read archives (NAR)
   --export PATH..., --import  Write and read paths with what is known of them
+  --serve                     Give and, with --write, take paths over ssh, as Nix's ssh:// asks for it
   --check-validity PATH...    Whether paths are valid: --print-invalid
   --verify                    --check-contents, --repair
   --verify-path PATH..., --repair-path PATH...
@@ -81,7 +83,7 @@ const OPERATIONS: [(&str, Operation); 33] = [
     ("--generate-binary-cache-key", add::generate_key),
     ("--version", version),
     ("--help", help),
-    ("--serve", no_serve),
+    ("--serve", serve::serve),
     ("--print-fixed", add::print_fixed_path),
 ];
 
@@ -198,10 +200,4 @@ fn version(_: &mut Shop) -> Outcome<()> {
 fn help(_: &mut Shop) -> Outcome<()> {
     print!("{HELP}");
     Ok(())
-}
-
-fn no_serve(_: &mut Shop) -> Outcome<()> {
-    super::outcome::fail(
-        "'--serve' is not supported; copy with 'zeval copy', or serve over HTTP with 'zeval serve'",
-    )
 }
