@@ -6,6 +6,7 @@ pub mod cache;
 pub mod cancel;
 pub mod events;
 pub mod fetch;
+mod parallel;
 pub mod pins;
 pub mod sandbox;
 pub mod schedule;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -13,6 +12,7 @@ use super::{Cache, CacheError, Trust};
 use crate::cancel::Cancellation;
 use crate::events::{ActivityId, ActivityKind, Event, Observer, Outcome};
 use crate::fetch::{FetchError, Mirrors, Transfer};
+use crate::parallel::in_parallel;
 use crate::store::{PathInfo, Store, StoreError};
 use crate::unpack;
 
@@ -96,38 +96,6 @@ pub(super) fn ask(caches: &[Cache], paths: &[StorePath], cancellation: &Cancella
         }
         error.map_or(Ok(None), Err)
     })
-}
-
-/// Does `work` for all `items` with at most `threads` of them at once; the results are in the items' order.
-pub(super) fn in_parallel<T: Sync, R: Send>(
-    items: &[T],
-    threads: usize,
-    work: impl Fn(&T) -> R + Sync,
-) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let worker = || {
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(index) else { return done };
-            done.push((index, work(item)));
-        }
-    };
-    let mut results: Vec<(usize, R)> = match threads.min(items.len()) {
-        0 | 1 => worker(),
-        threads => std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-            workers
-                .into_iter()
-                .flat_map(|worker| match worker.join() {
-                    Ok(done) => done,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                })
-                .collect()
-        }),
-    };
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// What is left to download, and how far it is.

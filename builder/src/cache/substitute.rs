@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use zeval_model::derivation::HashCache;
 use zeval_model::{Derivation, NarInfo, StorePath};
 
-use super::download::{self, Wanted, ask, in_parallel, missing};
+use super::download::{self, Wanted, ask, missing};
 use super::{Cache, CacheError, CachedRealisation, Trust};
 use crate::cancel::Cancellation;
 use crate::events::{Event, Observer};
+use crate::parallel::in_parallel;
 use crate::schedule::DrvOutput;
 use crate::store::{PathInfo, Realisation, Store, StoreError};
 

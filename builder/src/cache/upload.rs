@@ -11,11 +11,11 @@ use zeval_model::signature::SecretKey;
 use zeval_model::tree::{Walker, everything};
 use zeval_model::{Algorithm, Hash, Hasher, NarInfo, STORE_DIR, StorePath, nar};
 
-use super::download::in_parallel;
 use super::listing;
 use super::location::DESCRIPTION;
 use super::{Cache, CacheError, CachedRealisation, Compression};
 use crate::cancel::Cancellation;
+use crate::parallel::in_parallel;
 use crate::store::{PathInfo, Store};
 
 /// How to write a cache.

@@ -4,17 +4,21 @@ use zeval_model::ingest::hash_nar_of_path;
 use zeval_model::{Algorithm, StorePath};
 
 use super::{IoContext, PathInfo, Store, StoreError, remove_tree};
+use crate::parallel::in_parallel;
 
 impl Store {
     /// Verifies the paths that were not known to be on disk when the kernel stopped.
     pub(super) fn recover(&self) -> Result<(), StoreError> {
-        for path in self.database.doubtful()? {
-            match self.info(&path)? {
+        let doubtful = self.database.doubtful()?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let intact = in_parallel(&doubtful, threads, |path| self.is_intact(path));
+        for (path, is_intact) in doubtful.iter().zip(intact) {
+            match self.info(path)? {
                 // It referred to one that was lost.
                 None => (),
-                Some(_) if self.is_intact(&path)? => self.database.trust(&path)?,
+                Some(_) if is_intact? => self.database.trust(path)?,
                 Some(_) => {
-                    for lost in self.database.invalidate(&path)? {
+                    for lost in self.database.invalidate(path)? {
                         let place = self.physical(&lost);
                         remove_tree(&place).doing("remove the damaged", &place)?;
                     }

@@ -13,7 +13,7 @@ use zeval_builder::{
 use zeval_model::{Algorithm, Hash, StorePath, nar};
 
 use super::{
-    super::outcome::{Outcome, fail},
+    super::outcome::{Outcome, Stop, fail},
     Shop,
 };
 
@@ -165,7 +165,7 @@ impl<R: Read, W: Write> Connection<'_, R, W> {
             references,
             deriver: deriver.map(|text| StorePath::from_absolute(&text)).transpose()?,
             registered: now(),
-            content_address: address.map(|text| text.parse()).transpose()?,
+            content_address: address.map(|text| text.parse()).transpose().map_err(Stop::of)?,
             signatures,
             ultimate: false,
         };
