@@ -1,9 +1,9 @@
 //! Removing what nothing keeps, beside running builds.
 //!
 //! What is dead is found on a picture of the graph. It is then removed some thousand paths at a time: with the gate closed,
-//! what was pinned or linked to meanwhile is spared, the rest made invalid, on disk, and its files moved out of the way;
-//! with the gate open again, the files are removed. Killed anywhere, files without a valid path are left, which the next
-//! collection removes.
+//! what was pinned or linked to meanwhile is spared, the rest made invalid, and its files moved out of the way; with the gate
+//! open again, the files are removed. Killed anywhere, files without a valid path are left, which the next collection
+//! removes. That nothing is certain of them is on disk before: after a power cut, a path that seems valid is looked at.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -21,8 +21,12 @@ use super::roots::Root;
 use super::{IoContext, Store, StoreError, now, processes, remove_tree};
 use crate::cancel::Cancellation;
 
-/// How many paths are taken while others wait to pin. Each time costs a sync of the database: long on a busy disk.
+/// How many paths are taken while others wait to pin.
 const BATCH: usize = 4096;
+
+/// For how many of those it is recorded at once that they are about to go. Each time costs a sync of the database: long on a
+/// busy disk.
+const BATCHES_DOUBTED: usize = 16;
 
 /// What to remove of what is dead.
 #[derive(Clone, Debug)]
@@ -106,6 +110,10 @@ impl Store {
         let order = graph.referrers_first(&dead);
         let mut collected = Collected::default();
         for (batch, nodes) in order.chunks(BATCH).enumerate() {
+            if batch % BATCHES_DOUBTED == 0 && !options.dry_run {
+                let doubted = order[batch * BATCH..].iter().take(BATCH * BATCHES_DOUBTED);
+                self.database.doubt(doubted.map(|&index| &graph.nodes[index].path))?;
+            }
             progress(batch * BATCH, order.len());
             if cancellation.is_cancelled() {
                 return Err(StoreError::Cancelled);

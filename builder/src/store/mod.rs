@@ -160,6 +160,7 @@ impl Store {
 
     /// Makes a path that nothing refers to invalid; its files, if there are any, become garbage.
     pub fn forget(&self, path: &StorePath) -> Result<(), StoreError> {
+        self.database.doubt([path])?;
         self.database.delete([path]).map(drop)
     }
 

@@ -61,11 +61,7 @@ impl<R: Read, W: Write> Connection<'_, R, W> {
         self.write_number(SERVER_MAGIC)?;
         self.write_number(VERSION)?;
         self.output.flush()?;
-        let version = self.number()?;
-        if version >> 8 != VERSION >> 8 {
-            return fail("unsupported client version");
-        }
-        self.minor = version & 0xff;
+        self.minor = self.number()? & 0xff;
         Ok(())
     }
 

@@ -106,26 +106,50 @@ impl Database {
         Ok(graph)
     }
 
-    /// Makes those of `paths` invalid that no other valid path refers to, and gives them; referrers must come first. The
-    /// change is on disk when this returns, so that the files may be removed.
+    /// Records, on disk when this returns, that nothing is certain of the files of `paths` under another boot. So they may be
+    /// removed before it is on disk that they are not valid any more. A sync of the store does not take that back.
+    pub fn doubt<'a>(&self, paths: impl IntoIterator<Item = &'a StorePath>) -> Answer<()> {
+        self.write_on_disk("mark paths", |transaction| {
+            let mut mark = transaction.prepare_cached("UPDATE path SET unsynced = ? WHERE base_name = ?")?;
+            let going = self.going();
+            paths.into_iter().try_for_each(|path| mark.execute([&going, path.base_name()]).map(drop))
+        })
+    }
+
+    /// Makes those of `paths` invalid that no other valid path refers to, and gives them; referrers must come first. Their
+    /// files may be removed if they were doubted before ([`Database::doubt`]).
     pub fn delete<'a>(&self, paths: impl IntoIterator<Item = &'a StorePath>) -> Answer<Vec<StorePath>> {
         let action = "make paths invalid";
+        self.write(action, |transaction| {
+            let delete = || {
+                let mut deleted = Vec::new();
+                for path in paths {
+                    if delete_one(transaction, path)? {
+                        deleted.push(path.clone());
+                    }
+                }
+                Ok(deleted)
+            };
+            delete().map_err(|source| self.failed(action, source))
+        })
+    }
+
+    /// A transaction that is on disk when this returns.
+    fn write_on_disk(
+        &self,
+        action: &'static str,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Answer<()> {
         let mut connection = self.lock();
         let run = || {
             connection.pragma_update(None, "synchronous", "FULL")?;
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let mut deleted = Vec::new();
-            for path in paths {
-                if delete_one(&transaction, path)? {
-                    deleted.push(path.clone());
-                }
-            }
-            transaction.commit()?;
-            Ok(deleted)
+            change(&transaction)?;
+            transaction.commit()
         };
-        let result: rusqlite::Result<Vec<StorePath>> = run();
+        let result: rusqlite::Result<()> = run();
         let restored = connection.pragma_update(None, "synchronous", "NORMAL");
-        result.and_then(|deleted| restored.map(|()| deleted)).map_err(|source| self.failed(action, source))
+        result.and(restored).map_err(|source| self.failed(action, source))
     }
 }
 

@@ -51,6 +51,11 @@ impl Database {
         Ok(Database { path: path.to_owned(), connection: Mutex::new(connection), boot })
     }
 
+    /// What paths are marked with that are to be removed under this boot.
+    fn going(&self) -> String {
+        format!("going {}", self.boot)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Connection> {
         // A transaction that a panic cut off was rolled back.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
@@ -370,9 +375,9 @@ impl Database {
         let found = self.read("look for unsynced paths", |connection| {
             connection
                 .prepare_cached(
-                    "SELECT base_name FROM path WHERE unsynced IS NOT NULL AND unsynced != ? ORDER BY id",
+                    "SELECT base_name FROM path WHERE unsynced IS NOT NULL AND unsynced NOT IN (?, ?) ORDER BY id",
                 )?
-                .query_map([&self.boot], text)?
+                .query_map([&self.boot, &self.going()], text)?
                 .collect::<rusqlite::Result<Vec<_>>>()
         })?;
         found.iter().map(|name| parse(name)).collect()

@@ -8,7 +8,8 @@ CREATE TABLE path (
     registered      INTEGER NOT NULL,
     deriver         TEXT,
     content_address TEXT,
-    -- The boot of the kernel during which the files were written, until they are known to be on disk.
+    -- The boot of the kernel during which the files were written, until they are known to be on disk; or 'going ' and the
+    -- boot during which they were to be removed.
     unsynced        TEXT
 ) STRICT;
 
