@@ -60,6 +60,15 @@ fn realised_path(evaluator: &mut Evaluator, value: Value, pos: PosId) -> Result<
     realise_context(evaluator, context, path.to_vec(), pos).traced(pos, doing)
 }
 
+/// What a text refers to must be in the store, or be a source that is used where it is.
+fn must_be_there(evaluator: &Evaluator, path: &StorePath) -> Result<()> {
+    let session = &evaluator.session;
+    if session.store.is_valid(path) || session.in_place(path.to_string().as_bytes()).is_some() {
+        return Ok(());
+    }
+    Err(world(PosId::NONE, format!("path '{}' is not valid", path.base_name())))
+}
+
 /// Builds what a context mentions, and puts the outputs' paths where the text has placeholders.
 pub(super) fn realise_context(
     evaluator: &mut Evaluator,
@@ -68,6 +77,11 @@ pub(super) fn realise_context(
     pos: PosId,
 ) -> Result<Vec<u8>> {
     let Some(context) = context else { return Ok(text) };
+    for element in context.iter() {
+        if let ContextElement::Opaque(path) = element {
+            must_be_there(evaluator, path)?;
+        }
+    }
     let wanted: Vec<&Built> = context
         .iter()
         .filter_map(|element| match element {

@@ -294,16 +294,15 @@ fn convert_hash(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result
         );
         return Err(EvalError::new(ErrorKind::Usage, pos, message));
     }
+    if format == b"base32" {
+        evaluator.main_only()?;
+        evaluator.session.say("warning: \"base32\" is a deprecated alias for hash format \"nix32\".");
+    }
     let hash = Hash::parse(&String::from_utf8_lossy(hash), given)
         .map_err(|error| EvalError::eval(pos, error.to_string()))?;
     let converted = match format {
         b"base16" => hash.to_base16(),
-        b"nix32" => hash.to_nix32(),
-        b"base32" => {
-            evaluator.main_only()?;
-            evaluator.session.say("warning: \"base32\" is a deprecated alias for hash format \"nix32\".");
-            hash.to_nix32()
-        }
+        b"nix32" | b"base32" => hash.to_nix32(),
         b"base64" => hash.to_base64(),
         _ => hash.to_sri(),
     };
