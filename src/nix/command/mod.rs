@@ -43,7 +43,7 @@ Those for stores, hashes and keys:
   nix nar   cat|ls|pack
   nix key   generate-secret|convert-secret-to-public
 
-They take Nix's flags. For more, such as a language server's view of errors, there are zeval's own commands: see 'zeval --help'.
+They take Nix's flags. zeval's own commands tell more of errors and builds: see 'zeval --help'.
 ";
 
 /// A command.
