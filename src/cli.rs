@@ -1,8 +1,12 @@
 //! The command line: what can be asked, and how it is explained.
 
+#[cfg(test)]
+mod book;
 pub mod copy;
 mod doc;
+mod editor;
 mod flake;
+mod people;
 pub mod store;
 mod test;
 
@@ -11,7 +15,9 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use doc::Doc;
+pub use editor::{Fmt, Lint};
 pub use flake::{Develop, Flake, FlakeArgument, FlakeCommand, FlakeFlags, Run, Shell};
+pub use people::{Completions, Doctor, Explain, Init, Man};
 pub use test::Test;
 
 /// Evaluates the Nix language and builds what it describes: without root, without a daemon, from one binary.
@@ -71,20 +77,36 @@ pub enum LogFormat {
 pub enum Command {
     /// Build what an expression describes
     Build(Build),
+    /// Print what completes commands in a shell
+    Completions(Completions),
     /// Copy store paths to or from a binary cache, another store or another host
     Copy(copy::Copy),
+    /// Look at what this machine lacks, and say how to mend it
+    Doctor(Doctor),
     /// Print the reference of files, the standard library or the builtins
     Doc(Doc),
     /// Evaluate an expression and print its value
     Eval(Eval),
+    /// Explain an error by its code
+    Explain(Explain),
     /// Fetch every source that an expression is built from, for building without network
     Fetch(Fetch),
     /// Look at flakes, lock and check them
     Flake(Flake),
+    /// Lay the text of expressions out as RFC 166 has it
+    Fmt(Fmt),
+    /// Write a small project to begin with
+    Init(Init),
     /// Write the derivations of an expression and print their paths
     Instantiate(Instantiate),
+    /// Look for what is surely wrong in expressions, or out of date, without evaluating them
+    Lint(Lint),
     /// Print the log of a build
     Log(Log),
+    /// Serve an editor as language server, on standard input and output
+    Lsp,
+    /// Print manual pages
+    Man(Man),
     /// List what was built here
     History(History),
     /// List, check, add and update the pins of sources

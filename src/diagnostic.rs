@@ -210,7 +210,26 @@ fn label(kind: ErrorKind) -> &'static str {
     }
 }
 
-fn code(kind: ErrorKind) -> &'static str {
+/// All codes that errors in expressions have.
+#[cfg(test)]
+pub const CODES: [&str; 14] = [
+    code(ErrorKind::Throw),
+    code(ErrorKind::Assertion),
+    code(ErrorKind::Abort),
+    code(ErrorKind::Type),
+    code(ErrorKind::UndefinedVariable),
+    code(ErrorKind::MissingAttribute),
+    code(ErrorKind::MissingArgument),
+    code(ErrorKind::InfiniteRecursion),
+    code(ErrorKind::StackOverflow),
+    code(ErrorKind::Syntax),
+    code(ErrorKind::Restricted),
+    code(ErrorKind::Usage),
+    code(ErrorKind::World),
+    code(ErrorKind::Eval),
+];
+
+const fn code(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Throw => "eval::throw",
         ErrorKind::Assertion => "eval::assertion",
@@ -240,6 +259,7 @@ fn help(error: &EvalError, show_trace: bool, own: &OwnCode, skipped: Option<PosI
         lines.push(format!("did you mean {}?", error.suggestions.join(" or ")));
     }
     lines.extend(error.advice.iter().cloned());
+    lines.extend(crate::advice::of(error));
     let mut folded = Folded::default();
     let mut told = HashSet::new();
     for trace in &error.traces {

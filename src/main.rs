@@ -1,5 +1,6 @@
 //! The `zeval` command: parses arguments, shows progress and errors; what it does is in the libraries.
 
+mod advice;
 mod cli;
 mod commands;
 mod derivations;

@@ -3,7 +3,6 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -30,8 +29,7 @@ pub fn run(arguments: &Doc) -> Result<()> {
             false => documents.iter().map(page).collect::<Vec<_>>().join("\n"),
         }
     };
-    // Nobody reads on: that is no error of ours.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    super::print(&text);
     Ok(())
 }
 

@@ -5,19 +5,27 @@ mod compare;
 pub mod copy;
 pub mod develop;
 mod doc;
+mod doctor;
 pub mod eval;
+mod explain;
 mod fetch;
 pub mod flake;
+mod fmt;
 mod history;
 pub mod host;
+mod init;
 mod instantiate;
+mod lint;
 mod log;
+mod lsp;
+mod pages;
 mod pin;
 pub mod repair;
 pub mod run;
 pub mod store;
 pub mod targets;
 mod test;
+mod texts;
 mod verify;
 mod why_rebuild;
 
@@ -59,6 +67,10 @@ pub type Result<T> = std::result::Result<T, Failed>;
 
 /// Parses the command line and does what it says.
 pub fn run() -> ExitCode {
+    if is_version_as_json() {
+        print(&pages::version());
+        return ExitCode::SUCCESS;
+    }
     let Cli { global, command } = Cli::parse();
     let view = progress::view(&global);
     let context = Context { global, view, cancellation: Cancellation::new() };
@@ -77,13 +89,21 @@ pub fn run() -> ExitCode {
     let result = match command {
         Command::Build(arguments) => build::run(&context, &arguments),
         Command::Copy(arguments) => copy::run(&context, &arguments),
+        Command::Completions(arguments) => pages::completions(&arguments),
         Command::Doc(arguments) => doc::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&context, &arguments),
         Command::Eval(arguments) => eval::run(&context, &arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Fetch(arguments) => fetch::run(&context, &arguments),
         Command::Flake(arguments) => flake::run(&context, &arguments),
+        Command::Fmt(arguments) => fmt::run(&context, &arguments),
         Command::History(arguments) => history::run(&context, &arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Instantiate(arguments) => instantiate::run(&context, &arguments),
+        Command::Lint(arguments) => lint::run(&context, &arguments),
         Command::Log(arguments) => log::run(&context, &arguments),
+        Command::Lsp => lsp::run(),
+        Command::Man(arguments) => pages::man(&arguments),
         Command::Pin(arguments) => pin::run(&context, &arguments),
         Command::Repl(arguments) => crate::repl::run(&context, &arguments),
         Command::Run(arguments) => run::run(&context, &arguments),
@@ -99,6 +119,13 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => context.tell(&failed),
     }
+}
+
+/// `zeval --version --json`, in either order: clap itself has a text for `--version` only.
+fn is_version_as_json() -> bool {
+    let mut words: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
+    words.sort();
+    words == ["--json", "--version"]
 }
 
 /// Lets a signal end what an evaluator does.
@@ -241,6 +268,11 @@ fn status_of(error: &BuildError) -> u8 {
         BuildError::Differs { .. } => DIFFERS,
         _ => FAILED,
     }
+}
+
+/// Prints a result. Nobody may read it to its end: that is no error of ours.
+fn print(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stdout().lock(), text.as_bytes());
 }
 
 /// Whom flags and settings say to believe.

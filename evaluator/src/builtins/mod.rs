@@ -157,11 +157,7 @@ impl Globals {
         }
         for (name, value) in constants(settings, heap) {
             members.push((Symbol::intern(name.as_bytes()), value));
-            let global = match name {
-                "true" | "false" | "null" => Symbol::intern(name.as_bytes()),
-                _ => Symbol::intern(format!("__{name}").as_bytes()),
-            };
-            names.insert(global, value);
+            names.insert(global_name(name), value);
         }
         // Both are made from the set that they are in.
         let (itself, derivation) = (Symbol::intern(b"builtins"), Symbol::intern(b"derivation"));
@@ -208,13 +204,34 @@ fn is_enabled(builtin: &Builtin, settings: &Settings) -> bool {
     }
 }
 
-fn global_name(name: &str) -> Symbol {
-    if TOP_LEVEL.contains(&name) {
-        Symbol::intern(name.as_bytes())
-    } else {
-        Symbol::intern(format!("__{name}").as_bytes())
-    }
+/// The attributes of `builtins` where all features are on, in no order.
+pub fn members() -> impl Iterator<Item = &'static str> {
+    let functions = all().map(|(_, builtin)| builtin.name).filter(|name| !INTERNAL.contains(name));
+    functions.chain(CONSTANTS).chain(["builtins", "derivation"])
 }
+
+/// The name that an attribute of `builtins` has where it is in scope without `builtins.`.
+pub fn global(member: &str) -> String {
+    let is_plain = TOP_LEVEL.contains(&member) || ["builtins", "true", "false", "null"].contains(&member);
+    if is_plain { member.to_owned() } else { format!("__{member}") }
+}
+
+fn global_name(name: &str) -> Symbol {
+    Symbol::intern(global(name).as_bytes())
+}
+
+/// The attributes of `builtins` that are no functions.
+const CONSTANTS: [&str; 9] = [
+    "true",
+    "false",
+    "null",
+    "langVersion",
+    "nixVersion",
+    "storeDir",
+    "nixPath",
+    "currentTime",
+    "currentSystem",
+];
 
 fn constants(settings: &Settings, heap: &mut Heap) -> Vec<(&'static str, Value)> {
     let mut constants = vec![
