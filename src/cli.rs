@@ -328,6 +328,9 @@ pub struct BuildFlags {
     /// Show a file or folder of the machine to every build (TARGET or TARGET=SOURCE): a hole in the sandbox
     #[arg(long, value_name = "PATH")]
     pub sandbox_path: Vec<String>,
+    /// Let derivations with __noChroot see the machine's files and its network (like sandbox = relaxed): a hole in the sandbox
+    #[arg(long)]
+    pub allow_no_chroot: bool,
     /// Run this program after each build, with DRV_PATH and OUT_PATHS
     #[arg(long, value_name = "PROGRAM")]
     pub post_build_hook: Option<PathBuf>,

@@ -13,7 +13,7 @@ use zeval_builder::{
     store::Store,
 };
 
-use super::{Context, Result, build_options, compare, targets::Target};
+use super::{Context, Result, announce::Announcer, build_options, compare, targets::Target};
 use crate::{cli::Build, diagnostic::Failed, progress::Traced};
 
 /// Runs the command.
@@ -28,13 +28,19 @@ pub fn run(context: &Context, arguments: &Build) -> Result<()> {
 fn build(context: &Context, arguments: &Build) -> Result<()> {
     let store = context.store()?;
     let options = build_options(&arguments.options, &arguments.source.language.option)?;
-    let targets = context.targets(&arguments.source, &store, &options)?;
-    let wanted: Vec<DrvOutput> = targets.iter().map(|target| target.wanted.clone()).collect();
+    let builder = Builder::new(&store, options.clone());
     if arguments.dry_run {
-        return dry_run(context, &Builder::new(&store, options), &wanted, arguments.json);
+        let wanted = outputs(&context.targets(&arguments.source, &store, &options)?);
+        return dry_run(context, &builder, &wanted, arguments.json);
     }
-    let built =
-        Builder::new(&store, options.clone()).build(&wanted, &*context.view, &context.cancellation)?;
+    let mut targets = Vec::new();
+    let built = builder.build_while(&*context.view, &context.cancellation, |wants| {
+        let announcer = Announcer::new(wants);
+        targets = context.targets_as_found(&arguments.source, &store, &options, Some(&announcer))?;
+        wants.add(outputs(&targets));
+        Ok::<_, Failed>(outputs(&targets))
+    })?;
+    let wanted = outputs(&targets);
     if arguments.check {
         check(context, &store, BuildOptions { vary: arguments.vary, ..options }, &wanted)?;
     }
@@ -43,6 +49,10 @@ fn build(context: &Context, arguments: &Build) -> Result<()> {
     }
     print(&store, &targets, &built, arguments.json);
     Ok(())
+}
+
+fn outputs(targets: &[Target]) -> Vec<DrvOutput> {
+    targets.iter().map(|target| target.wanted.clone()).collect()
 }
 
 fn check(context: &Context, store: &Store, options: BuildOptions, wanted: &[DrvOutput]) -> Result<()> {

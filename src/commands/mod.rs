@@ -1,5 +1,6 @@
 //! The commands of `zeval`, a file each, and what they have in common.
 
+mod announce;
 mod build;
 mod compare;
 pub mod copy;
@@ -369,6 +370,9 @@ pub fn build_options_in(flags: &BuildFlags, settings: &NixSettings) -> Result<Bu
         impure_host_paths: settings.words("allowed-impure-host-deps").iter().map(PathBuf::from).collect(),
         pre_build_hook: hook("pre-build-hook"),
         sandbox_paths: sandbox_paths(&paths)?,
+        relaxed: flags.allow_no_chroot
+            || settings.text("sandbox") == Some("relaxed")
+            || settings.is_on("sandbox") == Some(false),
         features,
         systems,
         post_build_hook: flags.post_build_hook.clone().or_else(|| hook("post-build-hook")),

@@ -13,6 +13,7 @@ use zeval_evaluator::{
 use zeval_inputs::lock::Locked;
 use zeval_model::StorePath;
 
+use super::announce::Announcer;
 use super::{Context, Result};
 use crate::{
     cli::{ErrorFormat, Given, Language, Source, SourceKind},
@@ -166,6 +167,9 @@ impl Context {
             return Ok(vec![self.evaluate_flake(source, &flake, options, work)?]);
         }
         let settings = source.language.settings(self.wants_traces());
+        let then = |evaluator: &mut Evaluator, _: &EvaluationStore, value, given: &[_]| {
+            then(evaluator, value, given)
+        };
         self.evaluate_file(source, settings, store, options, then, |_| ())
     }
 
@@ -176,7 +180,14 @@ impl Context {
         settings: Settings,
         store: &Arc<Store>,
         options: &BuildOptions,
-        then: impl Fn(&mut Evaluator, Value, &[(Symbol, Value)]) -> std::result::Result<T, Failure> + Send + Sync,
+        then: impl Fn(
+            &mut Evaluator,
+            &EvaluationStore,
+            Value,
+            &[(Symbol, Value)],
+        ) -> std::result::Result<T, Failure>
+        + Send
+        + Sync,
         finish: impl FnOnce(&Session) + Send,
     ) -> Result<Vec<T>> {
         let store = Arc::new(EvaluationStore::new(
@@ -198,7 +209,7 @@ impl Context {
                 let mut results = Vec::with_capacity(paths.len());
                 for path in paths {
                     let value = evaluation::select(evaluator, root, path, &given)?;
-                    results.push(then(evaluator, value, &given)?);
+                    results.push(then(evaluator, &store, value, &given)?);
                 }
                 finish(&evaluator.session);
                 Ok::<_, Failure>(results)
@@ -240,9 +251,20 @@ impl Context {
         store: &Arc<Store>,
         options: &BuildOptions,
     ) -> Result<Vec<Target>> {
+        self.targets_as_found(source, store, options, None)
+    }
+
+    /// The same, told one by one as they are found, besides: of several, the first can be built before the last is evaluated.
+    pub fn targets_as_found(
+        &self,
+        source: &Source,
+        store: &Arc<Store>,
+        options: &BuildOptions,
+        announcer: Option<&Announcer<'_>>,
+    ) -> Result<Vec<Target>> {
         match source.flake() {
             Some(flake) => self.targets_of_flake(source, &flake, store, options),
-            None => self.targets_of_file(source, store, options),
+            None => self.targets_of_file(source, store, options, announcer),
         }
     }
 
@@ -296,6 +318,7 @@ impl Context {
         source: &Source,
         store: &Arc<Store>,
         options: &BuildOptions,
+        announcer: Option<&Announcer<'_>>,
     ) -> Result<Vec<Target>> {
         let mut settings = source.language.settings(self.wants_traces());
         let entry = evaluation_cache::Entry::of_file(source, &source.input(), &settings, store);
@@ -305,6 +328,12 @@ impl Context {
         settings.records_reads = entry.is_some();
         let mut reads = None;
         let finish = |session: &Session| reads = session.reads.as_deref().and_then(Reads::to_bytes);
+        let collect = |evaluator: &mut Evaluator, store: &EvaluationStore, value, given: &[_]| {
+            collect(evaluator, value, given, |target| match announcer {
+                Some(announcer) => announcer.found(store, target),
+                None => Ok(()),
+            })
+        };
         let found = self.evaluate_file(source, settings, store, options, collect, finish)?;
         let targets = chosen(source, found)?;
         if let (Some(entry), Some(reads)) = (entry, reads) {
@@ -410,11 +439,12 @@ fn text_targets(value: Value) -> Option<Vec<Target>> {
     Some(vec![Target { attribute: None, selected: String::new(), wanted }])
 }
 
-/// The derivations that a value holds.
+/// The derivations that a value holds; `tell` hears of each as soon as it is known.
 fn collect(
     evaluator: &mut Evaluator,
     value: Value,
     given: &[(Symbol, Value)],
+    tell: impl Fn(&Target) -> std::result::Result<(), Failure>,
 ) -> std::result::Result<Vec<Target>, Failure> {
     let found = derivations::find(evaluator, value, given).map_err(|unsuitable| match unsuitable {
         Unsuitable::Failure(failure) => failure,
@@ -433,7 +463,9 @@ fn collect(
         })?;
         let output = derivations::output_name(evaluator, found.value)?.unwrap_or_else(|| "out".to_owned());
         let attribute = Some(found.attribute).filter(|attribute| !attribute.is_empty());
-        Ok(Target { attribute, selected: String::new(), wanted: DrvOutput { drv, output } })
+        let target = Target { attribute, selected: String::new(), wanted: DrvOutput { drv, output } };
+        tell(&target)?;
+        Ok(target)
     };
     found.into_iter().map(target).collect()
 }

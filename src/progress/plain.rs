@@ -1,19 +1,28 @@
 //! A line an event, for logs and pipes.
 
-use std::{collections::HashMap, sync::Mutex, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
-use zeval_builder::events::{ActivityId, ActivityKind, Event, Observer, Outcome};
+use zeval_builder::events::{ActivityId, ActivityKind, Event, Observer, Outcome, Planned};
 
 /// Prints to standard error.
 pub struct Plain {
     start: Instant,
+    /// Whether it was told before what there is to do.
+    has_plan: AtomicBool,
     names: Mutex<HashMap<ActivityId, String>>,
 }
 
 impl Plain {
     /// A view whose clock starts now.
     pub fn new() -> Plain {
-        Plain { start: Instant::now(), names: Mutex::default() }
+        Plain { start: Instant::now(), has_plan: AtomicBool::new(false), names: Mutex::default() }
     }
 
     fn line(&self, text: &str) {
@@ -26,19 +35,25 @@ impl Plain {
     }
 }
 
+/// How much there is to do of which kind.
+fn counts(planned: &[Planned]) -> String {
+    let kinds =
+        [(ActivityKind::Fetch, "fetch"), (ActivityKind::Unpack, "unpack"), (ActivityKind::Build, "build")];
+    let counts = kinds.map(|(kind, verb)| {
+        let count = planned.iter().filter(|planned| planned.kind == kind).count();
+        (count > 0).then(|| format!("{count} to {verb}"))
+    });
+    counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 impl super::View for Plain {}
 
 impl Observer for Plain {
     fn event(&self, event: Event) {
         match event {
             Event::Planned(planned) if !planned.is_empty() => {
-                let count = |kind| planned.iter().filter(|planned| planned.kind == kind).count();
-                self.line(&format!(
-                    "to do: {} to fetch, {} to unpack, {} to build",
-                    count(ActivityKind::Fetch),
-                    count(ActivityKind::Unpack),
-                    count(ActivityKind::Build)
-                ));
+                let more = if self.has_plan.swap(true, Ordering::Relaxed) { "more " } else { "" };
+                self.line(&format!("{more}to do: {}", counts(&planned)));
             }
             Event::Started { id, name, kind, .. } => {
                 let verb = match kind {

@@ -46,7 +46,7 @@ pub enum BuildError {
     )]
     MissingFeatures { wanted: Vec<String>, available: Vec<String> },
     #[error(
-        "its `__noChroot` asks to be built outside of the sandbox, which zeval does for nobody; name what it needs of the machine with `--sandbox-path`"
+        "its `__noChroot` asks to see the files and the network of this machine; allow that with `--allow-no-chroot` (or `sandbox = relaxed`), or name what it needs with `--sandbox-path`"
     )]
     NoSandbox,
     #[error("it is built, but the post-build hook {} {reason}", hook.display())]

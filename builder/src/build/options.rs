@@ -1,6 +1,7 @@
 //! What the user wants of a build.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct BuildOptions {
     pub repair: bool,
     /// Further files and folders of the host that every build sees: an explicit hole in the sandbox.
     pub sandbox_paths: Vec<Bind>,
+    /// Derivations may ask by `__noChroot` to see the machine's files and its network.
+    pub relaxed: bool,
     /// Systems that this machine builds for.
     pub systems: Vec<String>,
     /// Where to look for outputs before they are built.
@@ -89,6 +92,7 @@ impl Default for BuildOptions {
             vary: false,
             repair: false,
             sandbox_paths: Vec::new(),
+            relaxed: false,
             systems: native_systems(),
             substitution: None,
             features: native_features(),
@@ -118,12 +122,19 @@ pub fn native_systems() -> Vec<String> {
 fn native_features() -> BTreeSet<String> {
     let mut features: BTreeSet<String> =
         ["benchmark", "big-parallel", "ca-derivations", "nixos-test"].map(str::to_owned).into();
-    let may_use_kvm =
-        nix::unistd::access(KVM, nix::unistd::AccessFlags::R_OK | nix::unistd::AccessFlags::W_OK);
-    if may_use_kvm.is_ok() {
+    if may_use_kvm() {
         features.insert("kvm".to_owned());
     }
     features
+}
+
+/// Whether those may who run builds: for root's, who may all, that is nobody.
+fn may_use_kvm() -> bool {
+    use nix::unistd::{AccessFlags, Uid, access};
+    const BY_OTHERS: u32 = 0o006;
+    let by_others =
+        || std::fs::metadata(KVM).is_ok_and(|found| found.permissions().mode() & BY_OTHERS == BY_OTHERS);
+    access(KVM, AccessFlags::R_OK | AccessFlags::W_OK).is_ok() && (!Uid::effective().is_root() || by_others())
 }
 
 /// Seven eighths of the machine's memory, in bytes.

@@ -1,9 +1,8 @@
 //! Runs a derivation's builder in the sandbox and listens to it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::collections::{BTreeSet, VecDeque};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,12 +12,13 @@ use zeval_model::StorePath;
 
 use super::environment::Start;
 use super::error::BuildError;
+use super::folders::Folders;
 use super::options::{BuildOptions, KVM};
 use super::room::{Filled, Room};
 use crate::cancel::Cancellation;
 use crate::events::{ActivityId, Event, Observer};
 use crate::sandbox::{self, Bind, End, Excess, Identity, Plan, Process, Report, Stop, Surroundings};
-use crate::store::{IoContext, LogWriter, Store, StoreError, TemporaryFolder, make_folder};
+use crate::store::{IoContext, LogWriter, Store};
 
 /// A line of the log that is longer is cut in pieces.
 const MAX_LINE: usize = 64 << 10;
@@ -40,6 +40,8 @@ pub struct Run<'a> {
     pub is_32bit: bool,
     /// It sees `/dev/kvm`.
     pub with_kvm: bool,
+    /// It sees the machine's files, but for those that are its own in every sandbox.
+    pub shows_machine: bool,
 }
 
 /// What a builder that ended well leaves behind.
@@ -48,74 +50,6 @@ pub struct Finished {
     pub peak_kibibytes: u64,
     /// The end of the log, for errors that show later.
     pub last_lines: Vec<String>,
-}
-
-/// The folders of one build, on disk: a build may need more room than memory has.
-pub struct Folders {
-    whole: TemporaryFolder,
-}
-
-impl Folders {
-    /// Makes them, owned by whom the build runs as.
-    pub fn make(store: &Store, identity: &Identity) -> Result<Folders, StoreError> {
-        let folders = Folders { whole: store.temporary_folder()? };
-        make_folder(&folders.mount_point()).doing("make the folder", &folders.mount_point())?;
-        for (folder, mode) in [(folders.build(), 0o700), (folders.tmp(), 0o1777), (folders.outputs(), 0o1775)]
-        {
-            fs::create_dir(&folder).doing("make the folder", &folder)?;
-            fs::set_permissions(&folder, fs::Permissions::from_mode(mode))
-                .doing("set the mode of", &folder)?;
-            give(&folder, identity).doing("give away", &folder)?;
-        }
-        Ok(folders)
-    }
-
-    /// Holds all that the build writes.
-    pub fn whole(&self) -> &Path {
-        self.whole.path()
-    }
-
-    fn mount_point(&self) -> PathBuf {
-        self.whole.path().join("root")
-    }
-
-    /// Seen as `/build`.
-    pub fn build(&self) -> PathBuf {
-        self.whole.path().join("build")
-    }
-
-    fn tmp(&self) -> PathBuf {
-        self.whole.path().join("tmp")
-    }
-
-    /// Seen as `/nix/store`.
-    pub fn outputs(&self) -> PathBuf {
-        self.whole.path().join("store")
-    }
-
-    /// For what is made of the outputs afterwards.
-    pub fn rewritten(&self) -> PathBuf {
-        self.whole.path().join("rewritten")
-    }
-
-    /// Puts files into the build folder.
-    pub fn write(&self, files: &BTreeMap<String, Vec<u8>>, identity: &Identity) -> Result<(), StoreError> {
-        for (name, content) in files {
-            let path = self.build().join(name);
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
-            let mut file = file.doing("make", &path)?;
-            file.write_all(content).doing("write", &path)?;
-            give(&path, identity).doing("give away", &path)?;
-        }
-        Ok(())
-    }
-}
-
-fn give(path: &Path, identity: &Identity) -> io::Result<()> {
-    match identity.outside {
-        Some((user, group)) => chown(path, Some(user), Some(group)),
-        None => Ok(()),
-    }
 }
 
 impl Run<'_> {
@@ -199,7 +133,7 @@ impl Run<'_> {
         let mut files = identity_files(self.identity, build_folder);
         if self.network {
             files.extend(network_files());
-            if let Some(certificates) = &self.options.certificates {
+            if let Some(certificates) = self.options.certificates.as_ref().filter(|_| !self.shows_machine) {
                 binds.push(Bind {
                     source: certificates.clone(),
                     target: PathBuf::from(CERTIFICATES),
@@ -208,6 +142,10 @@ impl Run<'_> {
             }
         } else {
             files.push((PathBuf::from("/etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n".to_owned()));
+        }
+        if self.shows_machine {
+            let own: BTreeSet<PathBuf> = files.iter().map(|(path, _)| path.clone()).collect();
+            binds.extend(machine_paths(&own, build_folder));
         }
         let environment = start.environment.iter().map(|(name, value)| {
             let mut text = name.clone();
@@ -240,6 +178,18 @@ impl Run<'_> {
             },
         }
     }
+}
+
+/// All of the machine that can be shown beside what every sandbox has of its own: `own` are files of its `/etc`.
+fn machine_paths(own: &BTreeSet<PathBuf>, build_folder: &Path) -> Vec<Bind> {
+    let folders = ["/dev", "/etc", "/nix", "/proc", "/sys", "/tmp"].map(Path::new);
+    let entries =
+        |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries("/")
+        .chain(entries("/etc"))
+        .filter(|path| !folders.contains(&path.as_path()) && path != build_folder && !own.contains(path))
+        .map(|path| Bind { source: path.clone(), target: path, writable: false })
+        .collect()
 }
 
 /// Where a build with network finds the certificates of authorities.

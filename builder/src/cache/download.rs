@@ -106,20 +106,12 @@ struct Queue {
     referrers: BTreeMap<StorePath, Vec<StorePath>>,
     ready: Vec<StorePath>,
     running: usize,
-    copied: Vec<StorePath>,
-    error: Option<CacheError>,
 }
 
 impl Queue {
     fn new(wanted: &BTreeMap<StorePath, Wanted>) -> Queue {
-        let mut queue = Queue {
-            waiting: BTreeMap::new(),
-            referrers: BTreeMap::new(),
-            ready: Vec::new(),
-            running: 0,
-            copied: Vec::new(),
-            error: None,
-        };
+        let mut queue =
+            Queue { waiting: BTreeMap::new(), referrers: BTreeMap::new(), ready: Vec::new(), running: 0 };
         for (path, item) in wanted {
             let mut count = 0;
             for reference in item.info.references.iter().filter(|other| *other != path) {
@@ -136,8 +128,9 @@ impl Queue {
         queue
     }
 
-    fn complete(&mut self, path: StorePath) {
-        for referrer in self.referrers.remove(&path).unwrap_or_default() {
+    /// Lets what waited only for `path` begin.
+    fn complete(&mut self, path: &StorePath) {
+        for referrer in self.referrers.remove(path).unwrap_or_default() {
             if let Some(count) = self.waiting.get_mut(&referrer) {
                 *count -= 1;
                 if *count == 0 {
@@ -146,28 +139,73 @@ impl Queue {
                 }
             }
         }
-        self.copied.push(path);
+    }
+
+    /// Gives all that refers to `path`, directly or not, and cannot be had without it.
+    fn fail(&mut self, path: &StorePath) -> Vec<StorePath> {
+        let mut lost = Vec::new();
+        let mut pending = self.referrers.remove(path).unwrap_or_default();
+        while let Some(referrer) = pending.pop() {
+            if self.waiting.remove(&referrer).is_some() {
+                pending.extend(self.referrers.remove(&referrer).unwrap_or_default());
+                lost.push(referrer);
+            }
+        }
+        lost
     }
 }
 
-/// Downloads all of `wanted`, references first. What was done before an error stays.
+/// Downloads all of `wanted`, references first, until the first error. What was done before an error stays.
 pub(super) fn download(
     store: &Store,
     wanted: BTreeMap<StorePath, Wanted>,
     observer: &dyn Observer,
     cancellation: &Cancellation,
 ) -> Result<Vec<StorePath>, CacheError> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let queue = Mutex::new(Queue::new(&wanted));
+    let until_error = cancellation.child();
+    let (copied, failed) = (Mutex::new(Vec::new()), Mutex::new(None));
+    run(store, &wanted, observer, &until_error, |path, result, _| match result {
+        Ok(()) => copied.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone()),
+        Err(error) => {
+            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            until_error.cancel();
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failed.map_or(Ok(copied.into_inner().unwrap_or_else(PoisonError::into_inner)), Err)
+}
+
+/// Downloads of `wanted` what can be had, references first. `ended` hears of each path; the error of one that could not be had
+/// for want of another is the other's, and told once.
+pub(super) fn download_each(
+    store: &Store,
+    wanted: &BTreeMap<StorePath, Wanted>,
+    observer: &dyn Observer,
+    cancellation: &Cancellation,
+    ended: impl Fn(&StorePath, Option<&CacheError>) + Sync,
+) {
+    run(store, wanted, observer, cancellation, |path, result, lost| {
+        ended(path, result.as_ref().err());
+        lost.iter().for_each(|path| ended(path, Some(&CacheError::Cancelled)));
+    });
+}
+
+/// Downloads what can be had. `ended` hears of each path that was tried, with what cannot be had because of that.
+fn run(
+    store: &Store,
+    wanted: &BTreeMap<StorePath, Wanted>,
+    observer: &dyn Observer,
+    cancellation: &Cancellation,
+    ended: impl Fn(&StorePath, Result<(), CacheError>, &[StorePath]) + Sync,
+) {
+    let queue = Mutex::new(Queue::new(wanted));
     let changed = Condvar::new();
     let lock = || -> MutexGuard<'_, Queue> { queue.lock().unwrap_or_else(PoisonError::into_inner) };
     let work = || {
         loop {
             let mut state = lock();
             let path = loop {
-                if state.error.is_some() || (state.ready.is_empty() && state.running == 0) {
+                if state.ready.is_empty() && state.running == 0 {
                     changed.notify_all();
                     return;
                 }
@@ -181,18 +219,19 @@ pub(super) fn download(
             let result = fetch_one(store, &wanted[&path], observer, cancellation);
             let mut state = lock();
             state.running -= 1;
+            let mut lost = Vec::new();
             match result {
-                Ok(()) => state.complete(path),
-                Err(error) => drop(state.error.get_or_insert(error)),
+                Ok(()) => state.complete(&path),
+                Err(_) => lost = state.fail(&path),
             }
+            drop(state);
             changed.notify_all();
+            ended(&path, result, &lost);
         }
     };
     std::thread::scope(|scope| {
         (0..DOWNLOADS.min(wanted.len())).for_each(|_| drop(scope.spawn(work)));
     });
-    let queue = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
-    queue.error.map_or(Ok(queue.copied), Err)
 }
 
 fn fetch_one(

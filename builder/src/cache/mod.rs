@@ -17,7 +17,7 @@ use crate::store::StoreError;
 pub use download::{CopyOptions, copy_from, repair_from};
 pub use location::{Cache, Compression};
 pub use realisation::CachedRealisation;
-pub use substitute::{Substitution, substitute};
+pub use substitute::{Offer, Substituter, Substitution, inputs};
 pub use upload::{UploadOptions, Uploaded, copy_to};
 
 /// What can go wrong with a cache.

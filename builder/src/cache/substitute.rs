@@ -2,7 +2,8 @@
 //!
 //! A cache is a convenience: whatever is wrong with one is told once, and what it cannot give is built.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use zeval_model::derivation::HashCache;
 use zeval_model::{Derivation, NarInfo, StorePath};
@@ -10,7 +11,7 @@ use zeval_model::{Derivation, NarInfo, StorePath};
 use super::download::{self, Wanted, ask, missing};
 use super::{Cache, CacheError, CachedRealisation, Trust};
 use crate::cancel::Cancellation;
-use crate::events::{Event, Observer};
+use crate::events::{ActivityKind, Event, Observer, Planned};
 use crate::parallel::in_parallel;
 use crate::schedule::DrvOutput;
 use crate::store::{PathInfo, Realisation, Store, StoreError};
@@ -22,26 +23,102 @@ pub struct Substitution {
     pub trust: Trust,
 }
 
-/// Makes those of `wanted`, and of what they are built from, valid that caches have.
-pub fn substitute(
-    store: &Store,
-    substitution: &Substitution,
-    wanted: &[DrvOutput],
-    observer: &dyn Observer,
-    cancellation: &Cancellation,
-) -> Result<(), StoreError> {
-    let mut search = Search { store, trust: &substitution.trust, observer, cancellation, caches: Vec::new() };
-    if !search.is_needed(wanted)? {
-        return Ok(());
+/// What caches have of what is wanted. It is known before any of it is downloaded, so that what they do not have can be built
+/// meanwhile.
+#[derive(Debug, Default)]
+pub struct Offer {
+    outputs: HashMap<StorePath, BTreeMap<String, StorePath>>,
+    /// The paths of those, and all that they refer to and that is not there.
+    paths: BTreeMap<StorePath, Wanted>,
+}
+
+impl Offer {
+    /// What an output of a derivation was built to by others.
+    pub fn get(&self, drv: &StorePath, output: &str) -> Option<&StorePath> {
+        self.outputs.get(drv)?.get(output)
     }
-    search.open(&substitution.caches);
-    let mut seen: BTreeSet<(StorePath, String)> = BTreeSet::new();
-    let mut level: Vec<DrvOutput> = wanted.to_vec();
-    while !level.is_empty() && !search.caches.is_empty() && !cancellation.is_cancelled() {
-        level.retain(|output| seen.insert((output.drv.clone(), output.output.clone())));
-        level = search.take(&level)?;
+
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
     }
-    Ok(())
+
+    /// What is to be downloaded, for people.
+    pub fn planned(&self) -> Vec<Planned> {
+        let planned = |path: &StorePath| Planned {
+            drv: path.clone(),
+            name: path.name().to_owned(),
+            kind: ActivityKind::Fetch,
+        };
+        self.paths.keys().map(planned).collect()
+    }
+
+    /// Downloads all of it, references first. `ended` hears of each path, on some thread, whether it is there now.
+    pub fn download(
+        self,
+        store: &Store,
+        observer: &dyn Observer,
+        cancellation: &Cancellation,
+        ended: impl Fn(&StorePath, bool) + Sync,
+    ) {
+        download::download_each(store, &self.paths, observer, cancellation, |path, error| {
+            match error {
+                None | Some(CacheError::Cancelled) => (),
+                Some(error) => {
+                    observer.event(Event::Warning { text: format!("{error}; going on without it") })
+                }
+            }
+            ended(path, error.is_none());
+        });
+    }
+}
+
+/// Looks into caches for outputs, as often as asked.
+pub struct Substituter<'a> {
+    store: &'a Store,
+    substitution: &'a Substitution,
+    observer: &'a dyn Observer,
+    cancellation: &'a Cancellation,
+    /// Those that answered, once they were asked.
+    opened: Mutex<Option<Vec<Cache>>>,
+}
+
+impl<'a> Substituter<'a> {
+    pub fn new(
+        store: &'a Store,
+        substitution: &'a Substitution,
+        observer: &'a dyn Observer,
+        cancellation: &'a Cancellation,
+    ) -> Substituter<'a> {
+        Substituter { store, substitution, observer, cancellation, opened: Mutex::default() }
+    }
+
+    /// What caches have of `wanted` and, where they do not have it, of what it is built from.
+    pub fn find(&self, wanted: &[DrvOutput]) -> Result<Offer, StoreError> {
+        let mut search = Search {
+            store: self.store,
+            trust: &self.substitution.trust,
+            observer: self.observer,
+            cancellation: self.cancellation,
+            caches: Vec::new(),
+            offer: Offer::default(),
+        };
+        if !search.is_needed(wanted)? {
+            return Ok(search.offer);
+        }
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        match opened.take() {
+            Some(caches) => search.caches = caches,
+            None => search.open(&self.substitution.caches),
+        }
+        let mut seen: BTreeSet<(StorePath, String)> = BTreeSet::new();
+        let mut level: Vec<DrvOutput> = wanted.to_vec();
+        while !level.is_empty() && !search.caches.is_empty() && !self.cancellation.is_cancelled() {
+            level.retain(|output| seen.insert((output.drv.clone(), output.output.clone())));
+            level = search.ask(&level)?;
+        }
+        *opened = Some(search.caches);
+        Ok(search.offer)
+    }
 }
 
 struct Search<'a> {
@@ -50,6 +127,7 @@ struct Search<'a> {
     observer: &'a dyn Observer,
     cancellation: &'a Cancellation,
     caches: Vec<Cache>,
+    offer: Offer,
 }
 
 /// An output that is not there, and where it would be.
@@ -99,8 +177,8 @@ impl Search<'_> {
         Ok((!is_there).then(|| Question { output: output.clone(), drv, path }))
     }
 
-    /// Takes what caches have of `level`; gives the inputs of what they do not have.
-    fn take(&mut self, level: &[DrvOutput]) -> Result<Vec<DrvOutput>, StoreError> {
+    /// Finds what caches have of `level`; gives the inputs of what they do not have.
+    fn ask(&mut self, level: &[DrvOutput]) -> Result<Vec<DrvOutput>, StoreError> {
         let mut questions = Vec::new();
         for output in level {
             questions.extend(self.question(output)?);
@@ -113,32 +191,16 @@ impl Search<'_> {
             .collect();
         self.store.pin(&asked)?;
         let available = self.closures(asked)?;
-        let found =
-            |question: &Question| question.path.as_ref().is_some_and(|path| available.contains_key(path));
-        let mut wanted = BTreeMap::new();
-        for question in questions.iter().filter(|question| found(question)) {
-            self.with_references(question.path.as_ref(), &available, &mut wanted);
-        }
-        match download::download(self.store, wanted, self.observer, self.cancellation) {
-            Ok(_) | Err(CacheError::Cancelled) => (),
-            Err(CacheError::Store(error)) => return Err(error),
-            Err(error) => self.warn(format!("{error}; going on without it")),
-        }
         let mut next = Vec::new();
         for question in questions {
-            if let Some(path) = &question.path
-                && self.store.is_valid(path)?
-            {
-                self.record(&question, path)?;
-                continue;
-            }
-            for (input, outputs) in &question.drv.input_derivations {
-                next.extend(
-                    outputs
-                        .outputs
-                        .iter()
-                        .map(|output| DrvOutput { drv: input.clone(), output: output.clone() }),
-                );
+            match &question.path {
+                Some(path) if available.contains_key(path) || self.offer.paths.contains_key(path) => {
+                    self.with_references(path, &available);
+                    let outputs = self.offer.outputs.entry(question.output.drv).or_default();
+                    outputs.insert(question.output.output, path.clone());
+                }
+                Some(path) if self.store.is_valid(path)? => self.record(&question, path)?,
+                _ => next.extend(inputs(&question.drv)),
             }
         }
         Ok(next)
@@ -184,6 +246,7 @@ impl Search<'_> {
         let mut hopeless: BTreeSet<StorePath> = BTreeSet::new();
         let mut pending = paths;
         while !pending.is_empty() {
+            pending.retain(|path| !self.offer.paths.contains_key(path));
             let asked = missing(self.store, &pending).map_err(into_store_error)?;
             let mut next = BTreeSet::new();
             for (path, answer) in asked.iter().zip(ask(&self.caches, &asked, self.cancellation)) {
@@ -233,21 +296,25 @@ impl Search<'_> {
         }
     }
 
-    fn with_references(
-        &self,
-        path: Option<&StorePath>,
-        available: &BTreeMap<StorePath, Wanted>,
-        wanted: &mut BTreeMap<StorePath, Wanted>,
-    ) {
-        let mut pending: Vec<&StorePath> = path.into_iter().collect();
+    /// Adds a path and all that it refers to to what is offered.
+    fn with_references(&mut self, path: &StorePath, available: &BTreeMap<StorePath, Wanted>) {
+        let mut pending = vec![path];
         while let Some(path) = pending.pop() {
             if let Some(item) = available.get(path)
-                && wanted.insert(path.clone(), item.clone()).is_none()
+                && self.offer.paths.insert(path.clone(), item.clone()).is_none()
             {
                 pending.extend(&item.info.references);
             }
         }
     }
+}
+
+/// The outputs that a derivation is built from.
+pub fn inputs(drv: &Derivation) -> Vec<DrvOutput> {
+    let wanted = drv.input_derivations.iter().flat_map(|(input, wanted)| {
+        wanted.outputs.iter().map(|output| DrvOutput { drv: input.clone(), output: output.clone() })
+    });
+    wanted.collect()
 }
 
 /// Whether the author of the derivation allows it.

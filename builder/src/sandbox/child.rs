@@ -10,6 +10,7 @@ use std::ffi::{CString, NulError};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 use super::failure::{Failure, Step, user_namespace_hint};
 use super::plan::{End, Limits, Plan, Process, Report, Surroundings};
 use super::watch::Watch;
-use super::{filter, root, staging};
+use super::{filter, order, root, staging};
 
 /// Runs as the child of a sandbox: the plan is on standard input, reports go to standard output, and standard error
 /// becomes the program's standard output and error.
@@ -87,17 +88,26 @@ fn keep() -> Result<(), Failure> {
     let mut watch = Watch::new(&plan.limits);
     let (lifeline_read, lifeline_write) =
         unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).step(|| "make a pipe".to_owned())?;
+    let listing = match plan.surroundings.reversed_folders {
+        true => Some(UnixStream::pair().step(|| "make a pair of sockets".to_owned())?),
+        false => None,
+    };
     // SAFETY: this process has one thread, so the child may do whatever the parent could.
     match unsafe { unistd::fork() }.step(|| "fork".to_owned())? {
         ForkResult::Child => {
             drop(lifeline_write);
-            let Err(failure) = become_program(&plan, is_host_root, lifeline_read);
+            let listing = listing.map(|(ours, _)| ours);
+            let Err(failure) = become_program(&plan, is_host_root, lifeline_read, listing);
             report(&mut io::stdout(), &Report::from(failure));
             std::process::exit(1)
         }
         ForkResult::Parent { child } => {
             drop(lifeline_read);
             close_log()?;
+            // A thread only now, after the fork. It ends with this process.
+            if let Some((_, theirs)) = listing {
+                std::thread::spawn(move || order::answer(&theirs));
+            }
             let end = wait_for(child, &awaited, &mut watch)?;
             drop(lifeline_write);
             let usage =
@@ -225,7 +235,12 @@ fn confine(processors: usize) -> Result<(), Failure> {
 }
 
 /// The life of process 1 until it is the program.
-fn become_program(plan: &Plan, is_host_root: bool, lifeline: OwnedFd) -> Result<Infallible, Failure> {
+fn become_program(
+    plan: &Plan,
+    is_host_root: bool,
+    lifeline: OwnedFd,
+    listing: Option<UnixStream>,
+) -> Result<Infallible, Failure> {
     unistd::setsid().step(|| "start a session".to_owned())?;
     die_with_parent()?;
     ensure_keeper_lives(&lifeline)?;
@@ -250,7 +265,8 @@ fn become_program(plan: &Plan, is_host_root: bool, lifeline: OwnedFd) -> Result<
     close_inherited(&reports);
     drop_capabilities();
     prctl::set_no_new_privs().step(|| "renounce new privileges".to_owned())?;
-    if let Err(failure) = load_filter().and_then(|()| command.execute()) {
+    let handed_over = listing.map_or(Ok(()), |listing| order::hand_over(&listing));
+    if let Err(failure) = handed_over.and_then(|()| load_filter()).and_then(|()| command.execute()) {
         report(&mut reports, &Report::from(failure));
     }
     std::process::exit(1)

@@ -22,7 +22,7 @@ pub fn programs() -> Result<Vec<BpfProgram>, seccompiler::Error> {
     let mut programs = vec![
         compile(refused_for_good(), Errno::EPERM)?,
         compile(special_mode_bits()?, Errno::EPERM)?,
-        compile(extended_attributes(), Errno::ENOTSUP)?,
+        compile(marks_of_files()?, Errno::ENOTSUP)?,
         compile(not_there(), Errno::ENOSYS)?,
     ];
     if cfg!(target_arch = "x86_64") {
@@ -108,6 +108,19 @@ fn not_there() -> Rules {
     always(&[libc::SYS_clone3, libc::SYS_openat2, libc::SYS_io_uring_setup])
 }
 
+/// Extended attributes, and the file system's own flags and projects of files and folders.
+fn marks_of_files() -> Result<Rules, seccompiler::Error> {
+    let mut rules = extended_attributes();
+    for request in SETTING_FLAGS {
+        let is_request = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, request.into())?;
+        rules.entry(libc::SYS_ioctl).or_default().push(SeccompRule::new(vec![is_request])?);
+    }
+    Ok(rules)
+}
+
+/// `FS_IOC_SETFLAGS`, the same of 32-bit programs, and `FS_IOC_FSSETXATTR` of `linux/fs.h`.
+const SETTING_FLAGS: [u32; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
+
 fn extended_attributes() -> Rules {
     // Numbers of the `*xattrat` calls, the same on every architecture since Linux 6.13; libc has no names for them yet.
     const SETXATTRAT: i64 = 463;
@@ -123,6 +136,9 @@ fn extended_attributes() -> Rules {
         GETXATTRAT,
     ])
 }
+
+/// Flags of `open` that make a file, with or without a name; the second without those that it has in common with others.
+const MAKING_FILES: [u32; 2] = [libc::O_CREAT as u32, (libc::O_TMPFILE & !libc::O_DIRECTORY) as u32];
 
 /// Giving a file a setuid or setgid bit, and making a user namespace by `clone`.
 fn special_mode_bits() -> Result<Rules, seccompiler::Error> {
@@ -144,13 +160,14 @@ fn special_mode_bits() -> Result<Rules, seccompiler::Error> {
             refuse_mode(libc::SYS_mknod, 1)?;
             refuse_mode(libc::SYS_creat, 1)?;
         }
-        let creating = |flags: u8, mode: u8| -> Result<SeccompRule, seccompiler::Error> {
-            let create = has_bits(flags, libc::O_CREAT as u32)?;
-            Ok(SeccompRule::new(vec![create, has_bits(mode, bit)?])?)
-        };
-        rules.entry(libc::SYS_openat).or_default().push(creating(2, 3)?);
-        #[cfg(target_arch = "x86_64")]
-        rules.entry(libc::SYS_open).or_default().push(creating(1, 2)?);
+        for making in MAKING_FILES {
+            let creating = |flags: u8, mode: u8| -> Result<SeccompRule, seccompiler::Error> {
+                Ok(SeccompRule::new(vec![has_bits(flags, making)?, has_bits(mode, bit)?])?)
+            };
+            rules.entry(libc::SYS_openat).or_default().push(creating(2, 3)?);
+            #[cfg(target_arch = "x86_64")]
+            rules.entry(libc::SYS_open).or_default().push(creating(1, 2)?);
+        }
     }
     let new_user_namespace = SeccompRule::new(vec![has_bits(0, libc::CLONE_NEWUSER as u32)?])?;
     rules.insert(libc::SYS_clone, vec![new_user_namespace]);

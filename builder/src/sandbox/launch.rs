@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::ENTRY;
+use super::cgroup::Group;
 use super::plan::{Plan, Report};
 
 /// How long the keeper has for ending the build before it is ended itself.
@@ -37,6 +38,8 @@ pub trait Listener {
 /// A sandbox that has been started. Dropping it kills everything in it.
 pub struct Running {
     keeper: Child,
+    /// Dropped after the keeper is gone.
+    group: Option<Group>,
     log: File,
     reports: ChildStdout,
 }
@@ -58,7 +61,9 @@ pub fn launch(plan: &Plan) -> io::Result<Running> {
     else {
         return Err(io::Error::other("the child's pipes are missing"));
     };
-    let running = Running { keeper, log: File::from(OwnedFd::from(log)), reports };
+    // It has started nothing before it has read its plan.
+    let group = Group::for_limits(&plan.limits).filter(|group| group.add(keeper.id()).is_ok());
+    let running = Running { keeper, group, log: File::from(OwnedFd::from(log)), reports };
     // A child that failed early says why on its report pipe, so a broken pipe here is no news.
     match stdin.write_all(&serde_json::to_vec(plan)?) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
@@ -122,6 +127,9 @@ impl Running {
             reports.push(serde_json::from_str(&line?)?);
         }
         self.keeper.wait()?;
+        if let Some(group) = &self.group {
+            group.complete(&mut reports);
+        }
         Ok(reports)
     }
 

@@ -3,14 +3,17 @@
 //! Needs no root. [`launch`] starts the running binary anew with a hidden first argument, [`ENTRY`]; the binary's `main`
 //! must then call [`sandbox_main`] before anything else.
 
+mod cgroup;
 mod child;
 mod failure;
 mod filter;
 mod identity;
 mod launch;
+mod order;
 mod plan;
 mod root;
 mod staging;
+mod subtree;
 mod view;
 mod watch;
 

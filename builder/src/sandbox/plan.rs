@@ -68,6 +68,8 @@ pub struct Surroundings {
     pub random_addresses: bool,
     /// Whether the kernel says that it is of the 2.6 series.
     pub old_kernel: bool,
+    /// Whether folders list their files the other way round.
+    pub reversed_folders: bool,
     /// Variables that the derivation need not have set.
     pub variables: Vec<(String, String)>,
 }
@@ -80,6 +82,7 @@ impl Default for Surroundings {
             umask: 0o022,
             random_addresses: false,
             old_kernel: false,
+            reversed_folders: false,
             variables: Vec::new(),
         }
     }
@@ -96,6 +99,7 @@ impl Surroundings {
             umask: 0o002,
             random_addresses: true,
             old_kernel: true,
+            reversed_folders: true,
             variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         }
     }

@@ -4,16 +4,18 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{chdir, pivot_root};
 
 use super::failure::{Failure, Step, proc_hint, user_namespace_hint};
 use super::plan::{Bind, Plan};
+use super::subtree;
 
 const NONE: Option<&str> = None;
 
@@ -88,8 +90,15 @@ impl Root {
         if show(&bind.source, &target)? == Shown::Link {
             return Ok(());
         }
-        let access = if bind.writable { MsFlags::empty() } else { MsFlags::MS_RDONLY };
-        restrict(&target, access)
+        let found = fs::metadata(&target).step(|| format!("look at {}", target.display()))?;
+        if found.file_type().is_char_device() {
+            // It was asked for as such.
+            return Ok(());
+        }
+        match bind.writable {
+            true => restrict(&target, MsFlags::empty()),
+            false => restrict_all(&target),
+        }
     }
 
     fn make_devices(&self) -> Result<(), Failure> {
@@ -209,6 +218,17 @@ pub(super) fn restrict(target: &Path, access: MsFlags) -> Result<(), Failure> {
         flags |= MsFlags::MS_NOEXEC;
     }
     mount(NONE, target, NONE, flags, NONE).step(|| format!("restrict the mount {}", target.display()))
+}
+
+/// Makes a mount read-only with all that is mounted below it.
+fn restrict_all(target: &Path) -> Result<(), Failure> {
+    match subtree::restrict(
+        target,
+        libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
+    ) {
+        Err(Errno::ENOSYS) => restrict(target, MsFlags::MS_RDONLY),
+        result => result.step(|| format!("restrict the mounts below {}", target.display())),
+    }
 }
 
 pub(super) fn mount_tmpfs(target: &Path, options: &str) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use zeval_model::{Derivation, StorePath};
 use super::graph::{Graph, NodeId, State};
 use super::{Planner, RealiseError, Shared, Work};
 use crate::build::{BuildError, Malformed};
+use crate::cache::Offer;
 
 /// The built derivations whose outputs a derivation wants, as far as they are known.
 type Wanted = BTreeMap<StorePath, BTreeSet<String>>;
@@ -59,14 +60,15 @@ impl Work<'_> {
                 Malformed::new(format!("an input of {name} that was built makes no sense: {error}")).into()
             }
         };
-        let mut planner = Planner { realiser: &self.realiser, graph: &mut shared.graph, opened: Vec::new() };
+        let offer = Offer::default();
+        let mut planner = Planner::new(&self.realiser, &mut shared.graph, &offer);
         for (path, outputs) in &missing {
             let input = planner.want(path, outputs, false).map_err(failed)?;
             planner.graph.depend(id, input);
         }
         let opened = planner.opened;
         shared.graph.wait(id);
-        self.start(&mut shared.graph, &opened).map_err(failed)?;
+        self.start(shared, &opened).map_err(failed)?;
         Ok(true)
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use zeval_model::{Derivation, StorePath};
+use zeval_model::{Derivation, Output, StorePath};
 
 use crate::events::ActivityKind;
 
@@ -28,6 +28,8 @@ pub enum State {
     /// In the queue of its kind.
     Ready,
     Running,
+    /// Caches have it: what `Node::offered` says is being downloaded.
+    Downloading,
     /// `Node::results` has every output that is wanted.
     Done,
     Failed,
@@ -46,6 +48,8 @@ pub struct Node {
     pub check: bool,
     /// What each output was built to.
     pub results: BTreeMap<String, StorePath>,
+    /// Where outputs will be that are being downloaded.
+    pub offered: BTreeMap<String, StorePath>,
     /// Inputs that are not done; a derivation counts once.
     missing: usize,
     dependents: Vec<NodeId>,
@@ -55,13 +59,30 @@ pub struct Node {
     priority: u64,
 }
 
+impl Node {
+    /// What mostly waits for a network does not keep a processor from a build. Programs of the derivation's own that make a fixed
+    /// output are taken to fetch it: nothing else has the network.
+    fn queue(&self) -> Queue {
+        let is_fixed = || self.drv.outputs.values().all(|output| matches!(output, Output::Fixed { .. }));
+        match self.kind {
+            ActivityKind::Fetch => Queue::Fetches,
+            ActivityKind::Build if is_fixed() && !self.drv.outputs.is_empty() => Queue::Fetches,
+            ActivityKind::Unpack | ActivityKind::Build => Queue::Builds,
+        }
+    }
+}
+
 /// The derivations and the queues of those that could start.
 #[derive(Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
     by_path: HashMap<StorePath, NodeId>,
+    /// Which derivations wait for a path that is being downloaded.
+    by_download: HashMap<StorePath, Vec<NodeId>>,
     builds: BinaryHeap<(u64, std::cmp::Reverse<NodeId>)>,
     fetches: BinaryHeap<(u64, std::cmp::Reverse<NodeId>)>,
+    /// Added, though an input had failed.
+    hopeless: Vec<NodeId>,
     unfinished: usize,
     /// KiB that what runs needed before, together.
     memory: u64,
@@ -107,6 +128,7 @@ impl Graph {
             state: State::Done,
             check: false,
             results: BTreeMap::new(),
+            offered: BTreeMap::new(),
             missing: 0,
             dependents: Vec::new(),
             memory: 0,
@@ -115,20 +137,62 @@ impl Graph {
         id
     }
 
-    /// Turns a derivation that is done into one that must still be realised; `missing` of its inputs must be first.
+    /// Turns a derivation that is done, or was to be downloaded, into one that must still be built; its inputs must be first.
     pub fn reopen(&mut self, id: NodeId) {
         if self.node(id).state == State::Done {
-            self.node_mut(id).state = State::Waiting;
             self.unfinished += 1;
         }
+        self.node_mut(id).state = State::Waiting;
+        self.node_mut(id).offered.clear();
+    }
+
+    /// Turns a derivation that is done into one whose outputs are downloaded to `paths`.
+    pub fn await_download(&mut self, id: NodeId, paths: BTreeMap<String, StorePath>) {
+        if self.node(id).state == State::Done {
+            self.unfinished += 1;
+        }
+        self.node_mut(id).state = State::Downloading;
+        for path in paths.values() {
+            self.by_download.entry(path.clone()).or_default().push(id);
+        }
+        self.node_mut(id).offered.extend(paths);
+    }
+
+    /// Those that wait for a download.
+    pub fn offered(&self, path: &StorePath) -> &[NodeId] {
+        self.by_download.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// The outputs that will be at a path once it is downloaded.
+    pub fn outputs_at(&self, id: NodeId, path: &StorePath) -> Vec<String> {
+        let offered = self.node(id).offered.iter();
+        offered.filter(|(_, at)| *at == path).map(|(output, _)| output.clone()).collect()
+    }
+
+    /// Gives up the wait for downloads; whether there was one.
+    pub fn build_instead(&mut self, id: NodeId) -> bool {
+        let waits = self.node(id).state == State::Downloading;
+        if waits {
+            self.reopen(id);
+        }
+        waits
     }
 
     /// Says that `dependent` waits for `input`, unless that is done already.
     pub fn depend(&mut self, dependent: NodeId, input: NodeId) {
-        if self.node(input).state != State::Done {
-            self.node_mut(input).dependents.push(dependent);
-            self.node_mut(dependent).missing += 1;
+        match self.node(input).state {
+            State::Done => return,
+            State::Failed => self.hopeless.push(dependent),
+            State::Waiting | State::Ready | State::Running | State::Downloading => (),
         }
+        self.node_mut(input).dependents.push(dependent);
+        self.node_mut(dependent).missing += 1;
+    }
+
+    /// Gives those that were added but can never be realised, because an input had failed before.
+    pub fn drop_hopeless(&mut self) -> Vec<NodeId> {
+        let hopeless = std::mem::take(&mut self.hopeless);
+        self.drop_all(hopeless)
     }
 
     /// Ranks derivations that were added together and queues those that can start. `cost` estimates a build.
@@ -183,9 +247,9 @@ impl Graph {
         let node = self.node_mut(id);
         node.state = State::Ready;
         let entry = (node.priority, std::cmp::Reverse(id));
-        match node.kind {
-            ActivityKind::Fetch => self.fetches.push(entry),
-            ActivityKind::Unpack | ActivityKind::Build => self.builds.push(entry),
+        match node.queue() {
+            Queue::Fetches => self.fetches.push(entry),
+            Queue::Builds => self.builds.push(entry),
         }
     }
 
@@ -240,8 +304,13 @@ impl Graph {
     /// Records that a running derivation failed; gives all that can never be realised because of it.
     pub fn fail(&mut self, id: NodeId) -> Vec<NodeId> {
         self.leave(id, State::Failed);
+        let dependents = std::mem::take(&mut self.node_mut(id).dependents);
+        self.drop_all(dependents)
+    }
+
+    /// Gives up those that wait, and all that waits for them.
+    fn drop_all(&mut self, mut pending: Vec<NodeId>) -> Vec<NodeId> {
         let mut dropped = Vec::new();
-        let mut pending = std::mem::take(&mut self.node_mut(id).dependents);
         while let Some(dependent) = pending.pop() {
             if self.node(dependent).state == State::Waiting {
                 self.node_mut(dependent).state = State::Failed;

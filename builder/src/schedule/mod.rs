@@ -4,6 +4,7 @@
 //! chain waiting for it first; fetches have threads of their own.
 
 mod dynamic;
+mod feed;
 mod graph;
 mod realise;
 mod slots;
@@ -12,14 +13,14 @@ mod sources;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use zeval_model::{Derivation, StorePath};
 
-use crate::build::{self, BuildError, BuildOptions, Check};
-use crate::cache;
+use crate::build::{self, BuildError, BuildOptions, Check, Shelf};
+use crate::cache::{Offer, Substituter};
 use crate::cancel::Cancellation;
 use crate::events::{ActivityKind, Event, Observer, Planned};
 use crate::sandbox::{Identity, choose_identity};
@@ -27,6 +28,7 @@ use crate::store::{Store, StoreError};
 use graph::{Cost, Graph, NodeId, Queue, State};
 use realise::{Job, Realiser, Results};
 
+pub use feed::Wants;
 pub use slots::Slots;
 pub use sources::sources;
 
@@ -103,42 +105,53 @@ impl<'a> Builder<'a> {
         observer: &dyn Observer,
         cancellation: &Cancellation,
     ) -> Result<Vec<Built>, RealiseError> {
+        self.build_while(observer, cancellation, |wants| {
+            wants.add(wanted.to_vec());
+            Ok(wanted.to_vec())
+        })
+    }
+
+    /// The same for what `find` finds out meanwhile: it says all that is wanted in the end, and names what it knows before.
+    ///
+    /// If it fails, so does this, and what was started is ended. It is told when there is no use in going on.
+    pub fn build_while<E: From<RealiseError>>(
+        &self,
+        observer: &dyn Observer,
+        cancellation: &Cancellation,
+        find: impl FnOnce(&Wants<'_>) -> Result<Vec<DrvOutput>, E>,
+    ) -> Result<Vec<Built>, E> {
         let started = Instant::now();
-        self.store.pin(wanted.iter().map(|wanted| &wanted.drv))?;
-        if let (Some(substitution), Check::Nothing) = (&self.options.substitution, self.options.check) {
-            cache::substitute(self.store, substitution, wanted, observer, cancellation)?;
-        }
         let inner = cancellation.child();
-        let realiser = Realiser {
-            store: self.store,
-            options: &self.options,
-            identity: &self.identity,
-            observer,
-            cancellation: &inner,
-        };
-        let work = Work { realiser, state: Mutex::default(), changed: Condvar::new() };
-        work.add(wanted)?;
-        work.run();
-        let result = work.result(wanted, cancellation);
+        let work = Work::new(self.realiser(observer, &inner));
+        let (sender, receiver) = mpsc::channel();
+        let wants = Wants { sender, cancellation: &inner };
+        let in_work = &work;
+        let found = std::thread::scope(|scope| {
+            scope.spawn(move || in_work.feed(scope, &receiver));
+            let found = find(&wants);
+            if found.is_err() {
+                inner.cancel();
+            }
+            drop(wants);
+            found
+        });
         if started.elapsed() > WORTH_SYNCING {
-            self.store.sync()?;
+            self.store.sync().map_err(RealiseError::from)?;
         }
-        result
+        work.result(found, cancellation)
+    }
+
+    fn realiser<'r>(&'r self, observer: &'r dyn Observer, cancellation: &'r Cancellation) -> Realiser<'r> {
+        let (store, options, identity) = (self.store, &self.options, &self.identity);
+        Realiser { store, options, identity, observer, cancellation, shelf: Shelf::default() }
     }
 
     /// The derivations that [`Builder::build`] would have to realise, as far as can be known.
     pub fn plan(&self, wanted: &[DrvOutput]) -> Result<Vec<Planned>, RealiseError> {
         let collector = Collector::default();
         let cancellation = Cancellation::new();
-        let realiser = Realiser {
-            store: self.store,
-            options: &self.options,
-            identity: &self.identity,
-            observer: &collector,
-            cancellation: &cancellation,
-        };
-        let work = Work { realiser, state: Mutex::default(), changed: Condvar::new() };
-        work.add(wanted)?;
+        let work = Work::new(self.realiser(&collector, &cancellation));
+        work.add(wanted, &Offer::default())?;
         Ok(collector.0.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -164,6 +177,7 @@ const DEFAULT_SECONDS: u64 = 1;
 /// A request being worked on.
 struct Work<'a> {
     realiser: Realiser<'a>,
+    substituter: Option<Substituter<'a>>,
     state: Mutex<Shared>,
     /// Something can start, or everything has ended.
     changed: Condvar,
@@ -172,8 +186,21 @@ struct Work<'a> {
 #[derive(Default)]
 struct Shared {
     graph: Graph,
+    /// All that is wanted is known.
+    complete: bool,
     failures: Vec<Failure>,
     dropped: Vec<StorePath>,
+    /// Why nothing more can be done.
+    error: Option<RealiseError>,
+}
+
+impl<'a> Work<'a> {
+    fn new(realiser: Realiser<'a>) -> Work<'a> {
+        let substitution = realiser.options.substitution.as_deref();
+        let Realiser { store, observer, cancellation, .. } = realiser;
+        let substituter = substitution.map(|caches| Substituter::new(store, caches, observer, cancellation));
+        Work { realiser, substituter, state: Mutex::default(), changed: Condvar::new() }
+    }
 }
 
 impl Work<'_> {
@@ -181,23 +208,9 @@ impl Work<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts `wanted` and everything that it needs and that is not there into the graph.
-    fn add(&self, wanted: &[DrvOutput]) -> Result<(), RealiseError> {
-        let mut shared = self.lock();
-        let mut planner = Planner { realiser: &self.realiser, graph: &mut shared.graph, opened: Vec::new() };
-        for DrvOutput { drv, output } in wanted {
-            planner.want(
-                drv,
-                &BTreeSet::from([output.clone()]),
-                self.realiser.options.check != Check::Nothing,
-            )?;
-        }
-        let opened = planner.opened;
-        self.start(&mut shared.graph, &opened)
-    }
-
     /// Announces and queues what was put into the graph.
-    fn start(&self, graph: &mut Graph, opened: &[NodeId]) -> Result<(), RealiseError> {
+    fn start(&self, shared: &mut Shared, opened: &[NodeId]) -> Result<(), RealiseError> {
+        let graph = &mut shared.graph;
         let planned = opened.iter().map(|&id| {
             let node = graph.node(id);
             Planned { drv: node.path.clone(), name: node.drv.name.clone(), kind: node.kind }
@@ -206,6 +219,7 @@ impl Work<'_> {
         if opened.is_empty() {
             return Ok(());
         }
+        let hopeless = graph.drop_hopeless();
         let efforts = self.realiser.store.efforts()?;
         graph.rank_and_queue(opened, |node| {
             let effort = efforts.get(&node.drv.name);
@@ -214,18 +228,17 @@ impl Work<'_> {
                 memory: effort.peak_kibibytes,
             })
         });
+        self.drop_nodes(shared, &hopeless);
         self.changed.notify_all();
         Ok(())
     }
 
-    /// Works until nothing is left that can be done.
-    fn run(&self) {
+    /// Threads that work until nothing is left that can be done, or comes.
+    fn spawn_workers<'scope>(&'scope self, scope: &'scope std::thread::Scope<'scope, '_>) {
         let options = self.realiser.options;
         let (builds, fetches) = (options.jobs.max(1), options.fetches.max(1));
-        std::thread::scope(|scope| {
-            (0..builds).for_each(|_| drop(scope.spawn(|| self.work(Queue::Builds))));
-            (0..fetches).for_each(|_| drop(scope.spawn(|| self.work(Queue::Fetches))));
-        });
+        (0..builds).for_each(|_| drop(scope.spawn(|| self.work(Queue::Builds))));
+        (0..fetches).for_each(|_| drop(scope.spawn(|| self.work(Queue::Fetches))));
     }
 
     /// One thread's life.
@@ -243,7 +256,8 @@ impl Work<'_> {
         const LOOK_UP: Duration = Duration::from_millis(100);
         let mut shared = self.lock();
         loop {
-            if shared.graph.is_finished() || self.realiser.cancellation.is_cancelled() {
+            let is_over = shared.complete && shared.graph.is_finished();
+            if is_over || self.realiser.cancellation.is_cancelled() {
                 self.changed.notify_all();
                 return None;
             }
@@ -272,11 +286,8 @@ impl Work<'_> {
             Ok(results) => shared.graph.complete(id, results),
             Err(error) => {
                 let drv = shared.graph.node(id).path.clone();
-                for dropped in shared.graph.fail(id) {
-                    let drv = shared.graph.node(dropped).path.clone();
-                    self.realiser.observer.event(Event::Dropped { drv: drv.clone() });
-                    shared.dropped.push(drv);
-                }
+                let dropped = shared.graph.fail(id);
+                self.drop_nodes(&mut shared, &dropped);
                 if !error.is_cancellation() {
                     let log = Some(self.realiser.store.log_path(&drv)).filter(|log| log.exists());
                     shared.failures.push(Failure { drv, error, log });
@@ -289,18 +300,38 @@ impl Work<'_> {
         self.changed.notify_all();
     }
 
-    fn result(self, wanted: &[DrvOutput], outer: &Cancellation) -> Result<Vec<Built>, RealiseError> {
-        let Shared { graph, failures, dropped } =
+    /// Tells of what cannot be realised because an input failed.
+    fn drop_nodes(&self, shared: &mut Shared, dropped: &[NodeId]) {
+        for &id in dropped {
+            let drv = shared.graph.node(id).path.clone();
+            self.realiser.observer.event(Event::Dropped { drv: drv.clone() });
+            shared.dropped.push(drv);
+        }
+    }
+
+    fn result<E: From<RealiseError>>(
+        self,
+        wanted: Result<Vec<DrvOutput>, E>,
+        outer: &Cancellation,
+    ) -> Result<Vec<Built>, E> {
+        let Shared { graph, failures, dropped, error, .. } =
             self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !failures.is_empty() {
-            return Err(RealiseError::Failed { failures, dropped });
+            return Err(RealiseError::Failed { failures, dropped }.into());
         }
+        if let Some(error) = error {
+            return Err(error.into());
+        }
+        if outer.is_cancelled() {
+            return Err(RealiseError::Cancelled.into());
+        }
+        let wanted = wanted?;
         let mut built = Vec::new();
-        for DrvOutput { drv, output } in wanted {
+        for DrvOutput { drv, output } in &wanted {
             let node = graph.find(drv).map(|id| graph.node(id)).filter(|node| node.state == State::Done);
             let Some(path) = node.and_then(|node| node.results.get(output)) else {
-                debug_assert!(outer.is_cancelled());
-                return Err(RealiseError::Cancelled);
+                // Only where it was cancelled from outside after all had ended.
+                return Err(RealiseError::Cancelled.into());
             };
             built.push(Built { drv: drv.clone(), output: output.clone(), path: path.clone() });
         }
@@ -347,11 +378,17 @@ impl Item {
 struct Planner<'a, 'b> {
     realiser: &'a Realiser<'b>,
     graph: &'a mut Graph,
-    /// Derivations that are to be realised and were not before.
+    /// What need not be built.
+    offer: &'a Offer,
+    /// Derivations that are to be built and were not before.
     opened: Vec<NodeId>,
 }
 
-impl Planner<'_, '_> {
+impl<'a, 'b> Planner<'a, 'b> {
+    fn new(realiser: &'a Realiser<'b>, graph: &'a mut Graph, offer: &'a Offer) -> Planner<'a, 'b> {
+        Planner { realiser, graph, offer, opened: Vec::new() }
+    }
+
     fn want(
         &mut self,
         drv: &StorePath,
@@ -360,6 +397,12 @@ impl Planner<'_, '_> {
     ) -> Result<NodeId, RealiseError> {
         let mut unseen = Vec::new();
         let root = self.visit(drv, outputs, check, &mut unseen)?;
+        self.plan_inputs(unseen)?;
+        Ok(root)
+    }
+
+    /// Visits what derivations that are to be built need.
+    fn plan_inputs(&mut self, mut unseen: Vec<NodeId>) -> Result<(), RealiseError> {
         let mut edges = Vec::new();
         while let Some(id) = unseen.pop() {
             let drv = Arc::clone(&self.graph.node(id).drv);
@@ -373,7 +416,7 @@ impl Planner<'_, '_> {
         }
         // Only now is it known which inputs are done.
         edges.into_iter().for_each(|(dependent, input)| self.graph.depend(dependent, input));
-        Ok(root)
+        Ok(())
     }
 
     /// The node of a derivation, which goes to `unseen` if it turns out that it must be realised.
@@ -400,21 +443,33 @@ impl Planner<'_, '_> {
         let is_worth_checking = node.kind != ActivityKind::Fetch || self.realiser.options.repair;
         node.check |= check && is_worth_checking;
         let is_there = node.wanted.iter().all(|output| node.results.contains_key(output)) && !node.check;
-        if node.state == State::Done && !is_there {
-            self.graph.reopen(id);
-            self.opened.push(id);
-            unseen.push(id);
+        if is_there || !matches!(node.state, State::Done | State::Downloading) {
+            return Ok(id);
+        }
+        match self.offered(id) {
+            Some(paths) => self.graph.await_download(id, paths),
+            None => {
+                self.graph.reopen(id);
+                self.opened.push(id);
+                unseen.push(id);
+            }
         }
         Ok(id)
+    }
+
+    /// Where the missing outputs of a derivation will be once they are downloaded, if all can be.
+    fn offered(&self, id: NodeId) -> Option<Results> {
+        let node = self.graph.node(id);
+        let missing = node.wanted.iter().filter(|output| !node.results.contains_key(*output));
+        let offered =
+            missing.map(|output| Some((output.clone(), self.offer.get(&node.path, output)?.clone())));
+        if node.check { None } else { offered.collect() }
     }
 
     fn insert(&mut self, path: &StorePath) -> Result<NodeId, RealiseError> {
         let drv = Arc::new(self.realiser.store.derivation(path)?);
         let kind = build::activity_kind(&drv);
-        let present = self.realiser.present(path, &drv).map_err(|error| match error {
-            BuildError::Store(error) => error,
-            other => StoreError::Corrupt(other.to_string()),
-        })?;
+        let present = self.realiser.present(path, &drv)?;
         let id = self.graph.insert(path.clone(), drv, kind);
         self.graph.node_mut(id).results = present;
         Ok(id)

@@ -8,7 +8,7 @@ use std::time::Instant;
 use zeval_model::derivation::DerivationKind;
 use zeval_model::{Derivation, StorePath};
 
-use crate::build::{BuildError, BuildOptions, Folders, Task};
+use crate::build::{BuildError, BuildOptions, Folders, Shelf, Task};
 use crate::cancel::Cancellation;
 use crate::events::{ActivityId, ActivityKind, Event, Observer, Outcome};
 use crate::sandbox::Identity;
@@ -24,9 +24,10 @@ pub struct Realiser<'a> {
     pub identity: &'a Identity,
     pub observer: &'a dyn Observer,
     pub cancellation: &'a Cancellation,
+    pub shelf: Shelf,
 }
 
-/// The folders of builds that ended, removed when dropped.
+/// The folders of builds that ended.
 type Leftovers = RefCell<Vec<Folders>>;
 
 /// One derivation whose inputs are realised.
@@ -77,6 +78,7 @@ impl Realiser<'_> {
             Err(_) => Outcome::Failed,
         };
         self.observer.event(Event::Finished { id, outcome, elapsed: started.elapsed() });
+        leftovers.take().into_iter().for_each(|folders| self.shelf.put_back(folders));
         result.map(|(results, _)| results)
     }
 
@@ -152,11 +154,11 @@ impl Realiser<'_> {
             self.store.add_derivation(drv)?;
         }
         let inputs = self.input_closure(job, drv)?;
-        let Realiser { store, options, identity, observer, cancellation } = *self;
+        let Realiser { store, options, identity, observer, cancellation, .. } = *self;
         let (written_as, inputs) = (job.path, &inputs);
         let task =
             Task { store, options, identity, observer, cancellation, id, drv_path, drv, written_as, inputs };
-        let folders = Folders::make(store, identity)?;
+        let folders = self.shelf.take(store, identity)?;
         let result = run(&task, &folders);
         leftovers.borrow_mut().push(folders);
         result

@@ -112,6 +112,7 @@ const CREATING: &[(u32, u32, u32)] = &[
     (295, 2, 3), // openat
 ];
 
+const IOCTL: u32 = 54;
 const CLONE: u32 = 120;
 
 /// Lets 32-bit calls pass, at the start of a filter that is for others.
@@ -149,9 +150,20 @@ pub fn program() -> BpfProgram {
         if_bits(call, &[(mode, SPECIAL_BITS)]);
     }
     for &(call, flags, mode) in CREATING {
-        if_bits(call, &[(flags, libc::O_CREAT as u32), (mode, SPECIAL_BITS)]);
+        for making in super::MAKING_FILES {
+            if_bits(call, &[(flags, making), (mode, SPECIAL_BITS)]);
+        }
     }
     if_bits(CLONE, &[(0, libc::CLONE_NEWUSER as u32)]);
+    for request in super::SETTING_FLAGS {
+        program.extend([
+            load(NUMBER),
+            instruction(JUMP_IF_EQUAL, 0, 3, IOCTL),
+            argument(1),
+            instruction(JUMP_IF_EQUAL, 0, 1, request),
+            refuse(Errno::ENOTSUP),
+        ]);
+    }
     program.push(ALLOW);
     program
 }
