@@ -205,7 +205,10 @@ fn log_suffix(last_lines: &[String]) -> String {
         return "; it printed nothing".to_owned();
     }
     let lines: String = last_lines.iter().map(|line| format!("\n  > {line}")).collect();
-    format!("; its last {} lines:{lines}", last_lines.len())
+    match last_lines.len() {
+        1 => format!("; its last line:{lines}"),
+        count => format!("; its last {count} lines:{lines}"),
+    }
 }
 
 fn addresses_suffix(addresses: &[String]) -> String {

@@ -144,8 +144,9 @@ impl Run<'_> {
             files.push((PathBuf::from("/etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n".to_owned()));
         }
         if self.shows_machine {
-            let own: BTreeSet<PathBuf> = files.iter().map(|(path, _)| path.clone()).collect();
-            binds.extend(machine_paths(&own, build_folder));
+            let files = files.iter().map(|(path, _)| path.clone());
+            let own: Vec<PathBuf> = files.chain(binds.iter().map(|bind| bind.target.clone())).collect();
+            binds.extend(machine_paths(&own));
         }
         let environment = start.environment.iter().map(|(name, value)| {
             let mut text = name.clone();
@@ -180,14 +181,16 @@ impl Run<'_> {
     }
 }
 
-/// All of the machine that can be shown beside what every sandbox has of its own: `own` are files of its `/etc`.
-fn machine_paths(own: &BTreeSet<PathBuf>, build_folder: &Path) -> Vec<Bind> {
-    let folders = ["/dev", "/etc", "/nix", "/proc", "/sys", "/tmp"].map(Path::new);
+/// All of the machine that can be shown beside `own`, which the sandbox has anyway: no folder that has some of that in it.
+fn machine_paths(own: &[PathBuf]) -> Vec<Bind> {
+    let folders = ["/dev", "/etc", "/nix", "/proc", "/sys"].map(Path::new);
     let entries =
         |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_own =
+        |path: &PathBuf| folders.contains(&path.as_path()) || own.iter().any(|own| own.starts_with(path));
     entries("/")
         .chain(entries("/etc"))
-        .filter(|path| !folders.contains(&path.as_path()) && path != build_folder && !own.contains(path))
+        .filter(|path| !is_own(path))
         .map(|path| Bind { source: path.clone(), target: path, writable: false })
         .collect()
 }

@@ -104,11 +104,14 @@ fn keep() -> Result<(), Failure> {
         ForkResult::Parent { child } => {
             drop(lifeline_read);
             close_log()?;
-            // A thread only now, after the fork. It ends with this process.
-            if let Some((_, theirs)) = listing {
-                std::thread::spawn(move || order::answer(&theirs));
-            }
-            let end = wait_for(child, &awaited, &mut watch)?;
+            let mut answerer = match listing {
+                Some((_, theirs)) => {
+                    let answerer = order::Answerer::new(theirs, &awaited);
+                    Some(answerer.step(|| "wait for signals".to_owned())?)
+                }
+                None => None,
+            };
+            let end = wait_for(child, &awaited, &mut watch, answerer.as_mut())?;
             drop(lifeline_write);
             let usage =
                 getrusage(UsageWho::RUSAGE_CHILDREN).step(|| "ask for the resources used".to_owned())?;
@@ -185,10 +188,19 @@ fn open_null() -> Result<File, Failure> {
 
 /// Waits for process 1 of the namespace, which is gone only after all others are; kills it on SIGTERM, or when it uses more
 /// than it may.
-fn wait_for(child: Pid, awaited: &SigSet, watch: &mut Watch) -> Result<End, Failure> {
+fn wait_for(
+    child: Pid,
+    awaited: &SigSet,
+    watch: &mut Watch,
+    mut answerer: Option<&mut order::Answerer>,
+) -> Result<End, Failure> {
     const LOOK: Duration = Duration::from_millis(250);
     loop {
-        let signal = next_signal(awaited, LOOK).step(|| "wait for a signal".to_owned())?;
+        let signal = match &mut answerer {
+            Some(answerer) => answerer.next_signal(LOOK),
+            None => next_signal(awaited, LOOK),
+        };
+        let signal = signal.step(|| "wait for a signal".to_owned())?;
         if signal == Some(Signal::SIGTERM) || (signal.is_none() && watch.look().is_some()) {
             // It may have ended by itself meanwhile; then this fails and the next SIGCHLD is already there.
             let _ = kill(child, Signal::SIGKILL);

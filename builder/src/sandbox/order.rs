@@ -9,10 +9,13 @@ use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::uio::{RemoteIoVec, process_vm_writev};
 use nix::unistd::{Pid, Whence, lseek};
@@ -40,21 +43,64 @@ pub fn hand_over(to: &UnixStream) -> Result<(), Failure> {
         .step(step)
 }
 
-/// Answers until all those are gone who could ask. For a thread of the keeper.
-pub fn answer(from: &UnixStream) {
-    let Some(listener) = receive(from) else { return };
-    loop {
-        let mut ends = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut ends, PollTimeout::NONE) {
-            Err(Errno::EINTR) => continue,
-            Err(_) => return,
-            Ok(_) => (),
+/// Answers what a sandbox asks, on the keeper's side. The keeper can have no other thread for that: in a process whose children
+/// get a namespace of their own, the kernel makes none.
+pub struct Answerer {
+    signals: SignalFd,
+    source: Source,
+}
+
+enum Source {
+    /// The sandbox has yet to say how it asks.
+    Promised(UnixStream),
+    Listener(OwnedFd),
+    /// It never will, or nobody is left who could.
+    Gone,
+}
+
+impl Answerer {
+    /// `from` is the other end of what [`hand_over`] gets; `signals` are blocked.
+    pub fn new(from: UnixStream, signals: &SigSet) -> Result<Answerer, Errno> {
+        let signals = SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Answerer { signals, source: Source::Promised(from) })
+    }
+
+    /// Answers until one of the signals comes, which it gives, or the time is over.
+    pub fn next_signal(&mut self, at_most: Duration) -> Result<Option<Signal>, Errno> {
+        let since = Instant::now();
+        loop {
+            let left = at_most.saturating_sub(since.elapsed());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+            let mut ends = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            match &self.source {
+                Source::Promised(stream) => ends.push(PollFd::new(stream.as_fd(), PollFlags::POLLIN)),
+                Source::Listener(listener) => ends.push(PollFd::new(listener.as_fd(), PollFlags::POLLIN)),
+                Source::Gone => (),
+            }
+            match poll(&mut ends, timeout) {
+                Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(errno),
+                Ok(0) => return Ok(None),
+                Ok(_) => (),
+            }
+            let events: Vec<PollFlags> =
+                ends.iter().map(|end| end.revents().unwrap_or(PollFlags::POLLHUP)).collect();
+            if events[0].contains(PollFlags::POLLIN)
+                && let Some(signal) = self.signals.read_signal()?
+            {
+                return Ok(Signal::try_from(signal.ssi_signo.cast_signed()).ok());
+            }
+            if let Some(events) = events.get(1).filter(|events| !events.is_empty()) {
+                self.attend(*events);
+            }
         }
-        let events = ends[0].revents().unwrap_or(PollFlags::POLLHUP);
-        if events.contains(PollFlags::POLLIN) {
-            answer_one(&listener);
-        } else if events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
-            return;
+    }
+
+    fn attend(&mut self, events: PollFlags) {
+        match &self.source {
+            Source::Promised(stream) => self.source = receive(stream).map_or(Source::Gone, Source::Listener),
+            Source::Listener(listener) if events.contains(PollFlags::POLLIN) => answer_one(listener),
+            Source::Listener(_) | Source::Gone => self.source = Source::Gone,
         }
     }
 }

@@ -6,8 +6,8 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use zeval_builder::build::BuildOptions;
-use zeval_builder::events::Silent;
-use zeval_builder::schedule::{Builder, DrvOutput};
+use zeval_builder::events::{Event, Silent};
+use zeval_builder::schedule::{Builder, DrvOutput, RealiseError};
 use zeval_builder::store::Store;
 use zeval_model::{Algorithm, StorePath};
 
@@ -19,11 +19,92 @@ pub const ENTRY: &str = "__build";
 pub const CASES: &[(&str, fn())] = &[
     ("a_wide_graph", a_wide_graph),
     ("a_long_chain", a_long_chain),
+    ("what_is_wanted_is_begun_before_all_is_known", what_is_wanted_is_begun_before_all_is_known),
+    ("what_needs_a_failure_of_before_is_dropped", what_needs_a_failure_of_before_is_dropped),
+    ("fetches_go_on_beside_builds", fetches_go_on_beside_builds),
     ("processes_share_the_work", processes_share_the_work),
     ("killed_at_any_moment", killed_at_any_moment),
     ("threads_add_at_once", threads_add_at_once),
     ("a_killed_process_leaves_no_builder", a_killed_process_leaves_no_builder),
 ];
+
+/// Waits until the observer has heard that `count` activities ended.
+fn wait_for_ends(recorder: &Recorder, count: usize) {
+    let started = Instant::now();
+    let ends =
+        || recorder.0.lock().unwrap().iter().filter(|event| matches!(event, Event::Finished { .. })).count();
+    while ends() < count {
+        assert!(started.elapsed() < Duration::from_secs(60), "nothing was begun");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn what_is_wanted_is_begun_before_all_is_known() {
+    let shop = Workshop::new();
+    let [one, two] = ["one", "two"].map(|name| shop.add(input_addressed(name, &["write $out x"])));
+    let recorder = Recorder::default();
+    let built = Builder::new(&shop.store, shop.options.clone())
+        .build_while(&recorder, &Default::default(), |wants| {
+            assert!(wants.add(vec![wanted(&one)]));
+            wait_for_ends(&recorder, 1);
+            let all = vec![wanted(&one), wanted(&two)];
+            wants.add(all.clone());
+            Ok::<_, RealiseError>(all)
+        })
+        .unwrap();
+    assert_eq!(built.len(), 2);
+    assert_eq!(recorder.started(), ["one", "two"]);
+}
+
+fn what_needs_a_failure_of_before_is_dropped() {
+    let mut shop = Workshop::new();
+    let bad = shop.add(input_addressed("bad", &["exit 1"]));
+    let path = shop.store.derivation(&bad).unwrap().outputs["out"].path().unwrap().to_string();
+    let needs = shop.add(with_input(input_addressed("needs", &["copy $bad $out"]), "bad", &bad, &path));
+    let good = shop.add(input_addressed("good", &["write $out x"]));
+    shop.options.keep_going = true;
+    let recorder = Recorder::default();
+    let result = Builder::new(&shop.store, shop.options.clone()).build_while(
+        &recorder,
+        &Default::default(),
+        |wants| {
+            wants.add(vec![wanted(&bad)]);
+            wait_for_ends(&recorder, 1);
+            let all = vec![wanted(&bad), wanted(&needs), wanted(&good)];
+            assert!(wants.add(all.clone()), "there is more to do");
+            Ok::<_, RealiseError>(all)
+        },
+    );
+    let Err(RealiseError::Failed { failures, dropped }) = result else { panic!("{result:?}") };
+    assert_eq!(failures.len(), 1);
+    assert_eq!(dropped, [needs]);
+    assert_eq!(recorder.started(), ["bad", "good"]);
+}
+
+/// One build at a time: a fixed output, which is taken to be a download, is made beside it.
+fn fetches_go_on_beside_builds() {
+    let mut shop = Workshop::new();
+    shop.options.jobs = 1;
+    let long = shop.add(input_addressed("long", &["sleep 3000", "write $out x"]));
+    let fetched = shop.add(fixed("fetched", "content", &["write $out content"]));
+    let recorder = Recorder::default();
+    shop.build_all(&[wanted(&long), wanted(&fetched)], &recorder).unwrap();
+    let events = recorder.0.lock().unwrap();
+    let started = |name: &str| {
+        events.iter().find_map(|event| match event {
+            Event::Started { id, name: found, .. } if found == name => Some(*id),
+            _ => None,
+        })
+    };
+    let ended = |name: &str| {
+        let id = started(name).unwrap();
+        events
+            .iter()
+            .position(|event| matches!(event, Event::Finished { id: found, .. } if *found == id))
+            .unwrap()
+    };
+    assert!(ended("fetched") < ended("long"));
+}
 
 /// Builds the outputs named by the arguments after the store's folder.
 pub fn child(arguments: &[String]) -> ! {

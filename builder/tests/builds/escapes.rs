@@ -31,6 +31,11 @@ pub const CASES: &[(&str, fn())] = &[
     ("nothing_but_its_own_folders_can_be_written", nothing_but_its_own_folders_can_be_written),
     ("forbidden_calls", forbidden_calls),
     ("no_setuid_bits", no_setuid_bits),
+    ("no_flags_of_files", no_flags_of_files),
+    (
+        "the_machine_is_seen_where_that_is_asked_for_and_allowed",
+        the_machine_is_seen_where_that_is_asked_for_and_allowed,
+    ),
     ("nothing_is_inherited", nothing_is_inherited),
     ("no_settings_of_the_kernel", no_settings_of_the_kernel),
 ];
@@ -56,6 +61,7 @@ pub fn probe(name: &str, argument: &str) {
         "write" => argument.split(',').map(probe_write).collect(),
         "calls" => probe_calls(),
         "setuid" => probe_setuid(),
+        "flags" => probe_flags(),
         "inherited" => probe_inherited(),
         "kernel" => probe_kernel(),
         other => panic!("no probe {other}"),
@@ -333,11 +339,16 @@ fn probe_setuid() -> Vec<String> {
     fs::write(file, "").unwrap();
     let chmod = |mode| verdict(fs::set_permissions(file, fs::Permissions::from_mode(mode)));
     let create = |mode, name| verdict(OpenOptions::new().write(true).create_new(true).mode(mode).open(name));
+    let unnamed = |mode| {
+        let flags = nix::libc::O_TMPFILE;
+        verdict(OpenOptions::new().write(true).custom_flags(flags).mode(mode).open("/build"))
+    };
     vec![
         chmod(0o4755),
         chmod(0o2755),
         create(0o4755, "/build/a"),
         create(0o2755, "/build/b"),
+        unnamed(0o4755),
         chmod(0o1755),
         chmod(0o755),
     ]
@@ -346,7 +357,45 @@ fn probe_setuid() -> Vec<String> {
 fn no_setuid_bits() {
     let refused = Errno::EPERM.to_string();
     let [allowed, refused] = ["allowed", &refused];
-    assert_eq!(found(&Workshop::new(), "setuid", ""), [refused, refused, refused, refused, allowed, allowed]);
+    assert_eq!(
+        found(&Workshop::new(), "setuid", ""),
+        [refused, refused, refused, refused, refused, allowed, allowed]
+    );
+}
+
+/// Flags of a file that its owner may set on many file systems, and that would stay.
+fn probe_flags() -> Vec<String> {
+    /// `FS_IOC_SETFLAGS` of `linux/fs.h`.
+    const SET_FLAGS: u64 = 0x4008_6602;
+    let folder = File::open("/build").unwrap();
+    let nodump: std::ffi::c_long = 0x40;
+    #[allow(unsafe_code)]
+    // SAFETY: the kernel reads the number, which lives during the call.
+    let result =
+        unsafe { nix::libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&folder), SET_FLAGS, &raw const nodump) };
+    vec![verdict(Errno::result(result))]
+}
+
+fn no_flags_of_files() {
+    assert_eq!(found(&Workshop::new(), "flags", ""), [Errno::EOPNOTSUPP.to_string()]);
+}
+
+fn the_machine_is_seen_where_that_is_asked_for_and_allowed() {
+    let mut shop = Workshop::new();
+    shop.options.relaxed = true;
+    let open = |name: &str, probe: &str| with_variable(input_addressed(name, &[probe]), "__noChroot", "1");
+    let seen = shop.read(&shop.add(open("seen", "probe list /,/tmp")));
+    let (root, temporary) = seen.split_once('\n').unwrap();
+    assert!(
+        root.split(' ').any(|name| name == "var") && root.split(' ').any(|name| name == "build"),
+        "{root}"
+    );
+    assert_eq!(temporary, "/tmp: ", "it is its own");
+    let written = shop.read(&shop.add(open("written", "probe write /usr/x,/etc/x,/build/x")));
+    let [usr, etc, build] = written.lines().collect::<Vec<_>>()[..] else { panic!("{written}") };
+    assert!(usr.contains("EROFS") && etc.contains("EROFS") && build.contains("allowed"), "{written}");
+    let hidden = shop.read(&shop.add(input_addressed("hidden", &["probe list /"])));
+    assert!(!hidden.contains("var"), "{hidden}");
 }
 
 fn probe_inherited() -> Vec<String> {

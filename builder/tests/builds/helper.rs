@@ -43,6 +43,12 @@ pub fn main(commands: &[String]) -> ! {
                 std::io::Read::read_exact(&mut fs::File::open("/dev/urandom").unwrap(), &mut random).unwrap();
                 fs::write(first, random).unwrap();
             }
+            "list" => {
+                let names = fs::read_dir(first)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+                fs::write(second, names.collect::<Vec<_>>().join(" ")).unwrap();
+            }
             "print" => println!("{first} {second}"),
             "sleep" => std::thread::sleep(Duration::from_millis(first.parse().unwrap())),
             "exit" => exit(first.parse().unwrap()),
