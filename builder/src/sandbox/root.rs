@@ -258,14 +258,10 @@ fn make_dirs(path: &Path) -> Result<(), Failure> {
 }
 
 fn make_empty_file(path: &Path) -> Result<(), Failure> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o444)
-        .open(path)
-        .map(drop)
-        .step(|| format!("make the file {}", path.display()))
+    match OpenOptions::new().write(true).create_new(true).mode(0o444).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.map(drop).step(|| format!("make the file {}", path.display())),
+    }
 }
 
 fn make_link(link: &Path, at: &Path) -> Result<(), Failure> {

@@ -158,7 +158,7 @@ impl Realiser<'_> {
         let (written_as, inputs) = (job.path, &inputs);
         let task =
             Task { store, options, identity, observer, cancellation, id, drv_path, drv, written_as, inputs };
-        let folders = self.shelf.take(store, identity)?;
+        let folders = self.shelf.take(store, identity, inputs)?;
         let result = run(&task, &folders);
         leftovers.borrow_mut().push(folders);
         result
