@@ -270,6 +270,9 @@ pub struct History {
     /// At most so many, the latest first
     #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
     pub limit: usize,
+    /// Tell also from what: the derivation, and the outputs and sources that it was built from
+    #[arg(long)]
+    pub inputs: bool,
     /// Print them as JSON
     #[arg(long)]
     pub json: bool,
@@ -381,7 +384,7 @@ pub struct Instantiate {
 /// `zeval log`
 #[derive(Args)]
 pub struct Log {
-    /// A store path, a derivation, a result link, or a file with an expression
+    /// A store path, a derivation, a result link, a file with an expression, or the name of what was built, such as gcc
     pub path: PathBuf,
 }
 

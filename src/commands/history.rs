@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use zeval_builder::store::{BuiltPath, Effort};
+use zeval_builder::store::{BuiltPath, Effort, Store};
+use zeval_model::StorePath;
 
 use super::{Context, Result, store::human};
 use crate::{cli::History, diagnostic::Failed};
@@ -24,6 +25,7 @@ pub fn run(context: &Context, arguments: &History) -> Result<()> {
                 json!({
                     "path": built.path.to_string(),
                     "derivation": built.deriver.to_string(),
+                    "inputs": arguments.inputs.then(|| made_from(&store, built)),
                     "time": built.registered,
                     "narSize": built.nar_size,
                     "milliseconds": effort.map(|effort| effort.milliseconds),
@@ -38,8 +40,26 @@ pub fn run(context: &Context, arguments: &History) -> Result<()> {
         let took = effort(&efforts, built)
             .map_or_else(|| "-".to_owned(), |effort| format!("{:.1} s", effort.milliseconds as f64 / 1000.0));
         println!("{}  {took:>10}  {:>10}  {}", date(built.registered), human(built.nar_size), built.path);
+        if arguments.inputs {
+            println!("    by {}", built.deriver);
+            made_from(&store, built).iter().for_each(|input| println!("    from {input}"));
+        }
     }
     Ok(())
+}
+
+/// The outputs of other derivations and the sources that something was built from; nothing if its derivation is gone.
+fn made_from(store: &Store, built: &BuiltPath) -> Vec<String> {
+    let Ok(drv) = store.derivation(&built.deriver) else { return Vec::new() };
+    let of_derivations = drv.input_derivations.iter().flat_map(|(input, wanted)| {
+        let derivation = store.derivation(input).ok();
+        wanted.outputs.iter().map(move |name| {
+            let known = derivation.as_ref().and_then(|drv| drv.outputs.get(name)?.path().cloned());
+            let path = known.or_else(|| store.realisation(input, name).ok().flatten());
+            path.map_or_else(|| format!("{input}!{name}"), |path| path.to_string())
+        })
+    });
+    of_derivations.chain(drv.input_sources.iter().map(StorePath::to_string)).collect()
 }
 
 /// What the last build of that name took, if that was worth remembering.

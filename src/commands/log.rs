@@ -28,6 +28,9 @@ fn derivations(context: &Context, store: &Arc<Store>, path: &Path) -> Result<BTr
         let targets = context.targets(&source, store, &Default::default())?;
         return Ok(targets.into_iter().map(|target| target.wanted.drv).collect());
     }
+    if let Some(drv) = by_name(store, path)? {
+        return Ok(BTreeSet::from([drv]));
+    }
     let path = store_path(store, path)?;
     if path.is_derivation() {
         return Ok(BTreeSet::from([path]));
@@ -35,6 +38,19 @@ fn derivations(context: &Context, store: &Arc<Store>, path: &Path) -> Result<BTr
     let deriver = store.require(&path).map_err(Failed::other)?.deriver;
     let none = || Failed::other(format!("'{path}' was not built here, so there is no log of it"));
     Ok(BTreeSet::from([deriver.ok_or_else(none)?]))
+}
+
+/// The last build of that name, if it is a name and no file.
+fn by_name(store: &Store, path: &Path) -> Result<Option<StorePath>> {
+    let Some(name) = path.to_str().filter(|name| !name.contains('/') && !path.exists()) else {
+        return Ok(None);
+    };
+    match store.latest_log(name).map_err(Failed::other)? {
+        Some(drv) => Ok(Some(drv)),
+        None => {
+            Err(Failed::other(format!("there is no file '{name}', and nothing of that name was built here")))
+        }
+    }
 }
 
 fn print(store: &Store, drv: &StorePath) -> Result<()> {

@@ -351,7 +351,10 @@ fn exit_status(failures: &[Failure], is_fixed: impl Fn(&StorePath) -> bool) -> u
             error if wrong_hash(error).is_some() => WRONG_HASH,
             BuildError::Differs { .. } => DIFFERS,
             BuildError::BuilderFailed { .. } if !is_fixed(&failure.drv) => FAILED,
-            BuildError::LogTooLong { .. } => FAILED,
+            BuildError::LogTooLong { .. }
+            | BuildError::MissingFeatures { .. }
+            | BuildError::UserEnvironment(_)
+            | BuildError::WrongSystem { .. } => FAILED,
             _ => 0,
         }
     });

@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use zeval_builder::{
     events::{ActivityId, ActivityKind, Event, Observer, Outcome},
     store::Effort,
@@ -56,7 +58,7 @@ impl Live {
     fn summary(&self, state: &mut State) -> ProgressBar {
         let new = || {
             let summary = self.screen.add(ProgressBar::new_spinner());
-            summary.set_style(style("{msg} [{elapsed}]"));
+            summary.set_style(style("[{elapsed}] {wide_msg}"));
             summary.enable_steady_tick(REDRAW);
             summary
         };
@@ -71,7 +73,7 @@ impl Live {
             .map(|time| format!(" of ~{}", super::seconds(time)));
         let of = of.unwrap_or_default();
         bar.set_style(style(&format!("{{spinner}} {{prefix:.bold}} {{elapsed:>4}}{of} {{wide_msg}}")));
-        bar.set_prefix(name.clone());
+        bar.set_prefix(short_enough(&name));
         bar.enable_steady_tick(REDRAW);
         state.running.insert(id, Activity { started: Instant::now(), bar, kind, name, phase: String::new() });
     }
@@ -140,6 +142,22 @@ impl State {
         let side_by_side = u32::try_from(running.len().max(1)).unwrap_or(u32::MAX);
         (self.left.saturating_sub(spent) / side_by_side).max(longest)
     }
+}
+
+/// A name that leaves half of the terminal's line to what happens: a line that does not fit would be drawn again and again.
+fn short_enough(name: &str) -> String {
+    let room = usize::from(Term::stderr().size().1) / 2;
+    if name.width() <= room {
+        return name.to_owned();
+    }
+    let mut short = String::new();
+    for letter in name.chars() {
+        if short.width() + letter.width().unwrap_or(0) >= room {
+            break;
+        }
+        short.push(letter);
+    }
+    format!("{short}…")
 }
 
 /// The end of an address, which tells most.

@@ -439,6 +439,10 @@ fn execution_hint(errno: Errno, program: &Path) -> Option<String> {
         Errno::ENOENT => Some(
             "no such file in the sandbox, which holds only the store paths that the derivation refers to".to_owned(),
         ),
+        Errno::E2BIG => Some(
+            "the kernel takes no variable or argument above 128 KiB; `passAsFile` and `__structuredAttrs` put such into files"
+                .to_owned(),
+        ),
         Errno::EACCES => Some("it is not executable".to_owned()),
         Errno::ENOEXEC => Some("it is no program for this machine".to_owned()),
         _ => None,

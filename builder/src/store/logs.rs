@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use zeval_model::StorePath;
 
@@ -41,6 +42,35 @@ impl Store {
         let mut decoder = zstd::Decoder::new(file).doing("read", &path)?;
         decoder.read_to_end(&mut text).doing("read", &path)?;
         Ok(Some(text))
+    }
+
+    /// The derivation called `name`, with or without a version, that was built last of those that have a log here.
+    pub fn latest_log(&self, name: &str) -> Result<Option<StorePath>, StoreError> {
+        let logs = self.layout.logs();
+        let mut latest: Option<(SystemTime, StorePath)> = None;
+        for folder in fs::read_dir(&logs).doing("read", &logs)?.flatten() {
+            let start = folder.file_name();
+            for file in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+                let rest = file.file_name();
+                let (start, rest) = (start.to_string_lossy(), rest.to_string_lossy());
+                let Some(rest) = rest.strip_suffix(".zst") else { continue };
+                let Ok(drv) = StorePath::from_base_name(&format!("{start}{rest}")) else { continue };
+                let Ok(full) = drv.derivation_name() else { continue };
+                let is_meant = full == name
+                    || full.strip_prefix(name).is_some_and(|rest| {
+                        rest.strip_prefix('-')
+                            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+                    });
+                let Some(time) = file.metadata().and_then(|found| found.modified()).ok().filter(|_| is_meant)
+                else {
+                    continue;
+                };
+                if latest.as_ref().is_none_or(|(before, _)| *before < time) {
+                    latest = Some((time, drv));
+                }
+            }
+        }
+        Ok(latest.map(|(_, drv)| drv))
     }
 
     /// The file of the log of `drv`, zstd-compressed.

@@ -1,9 +1,8 @@
 //! Where two trees differ, in words: files that only one has, kinds and modes, lines of texts, sections of programs, members of
 //! archives, bytes of the rest.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -116,7 +115,6 @@ fn kind(found: &fs::Metadata) -> &'static str {
 }
 
 fn same_contents(before: &Path, after: &Path) -> io::Result<bool> {
-    use std::io::Read;
     let mut files = [fs::File::open(before)?, fs::File::open(after)?];
     let mut pieces = [vec![0; 1 << 20], vec![0; 1 << 20]];
     loop {
@@ -143,11 +141,29 @@ fn contents(old: &[u8], new: &[u8]) -> String {
     if let (Some(old), Some(new)) = (text(old), text(new)) {
         return lines(old, new);
     }
+    if let (Some(old), Some(new)) = (decompressed(old), decompressed(new)) {
+        return match old == new {
+            true => "the same contents, compressed otherwise: another level, or a time stamp".to_owned(),
+            false => format!("compressed; inside: {}", contents(&old, &new)),
+        };
+    }
     let (parts_of_old, parts_of_new) = (parts::of(old), parts::of(new));
     if let (Some((what, old)), Some((_, new))) = (&parts_of_old, &parts_of_new) {
         return differing_parts(what, old, new);
     }
     bytes(old, new)
+}
+
+/// What is in a compressed file; nothing if it is none, is damaged or holds more than is compared.
+fn decompressed(bytes: &[u8]) -> Option<Vec<u8>> {
+    const STARTS: [&[u8]; 4] = [b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"];
+    if !STARTS.iter().any(|start| bytes.starts_with(start)) {
+        return None;
+    }
+    let mut contents = Vec::new();
+    let stream = zeval_builder::unpack::decompressed(bytes).ok()?;
+    stream.take(MAX_READ + 1).read_to_end(&mut contents).ok()?;
+    (contents.len() as u64 <= MAX_READ).then_some(contents)
 }
 
 fn text(bytes: &[u8]) -> Option<&str> {
@@ -158,6 +174,9 @@ fn lines(old: &str, new: &str) -> String {
     const LARGE: usize = 1 << 20;
     if old.len().max(new.len()) > LARGE {
         return bytes(old.as_bytes(), new.as_bytes());
+    }
+    if let Some(order) = other_order(old, new) {
+        return order;
     }
     let difference = TextDiff::from_lines(old, new);
     let changes: Vec<String> = difference
@@ -178,6 +197,31 @@ fn lines(old: &str, new: &str) -> String {
     format!("other lines{shown}{more}")
 }
 
+/// Says so if two texts have the same lines, or one-line texts the same words, in another order.
+fn other_order(old: &str, new: &str) -> Option<String> {
+    fn pieces(text: &str, what: &str) -> Vec<String> {
+        let pieces: Vec<&str> =
+            if what == "lines" { text.lines().collect() } else { text.split(' ').collect() };
+        pieces.into_iter().map(str::to_owned).collect()
+    }
+    let what = if old.lines().count() > 1 { "lines" } else { "words" };
+    let (old, new) = (pieces(old, what), pieces(new, what));
+    let first = old.iter().zip(&new).position(|(old, new)| old != new)?;
+    let sorted = |pieces: &[String]| {
+        let mut pieces = pieces.to_vec();
+        pieces.sort();
+        pieces
+    };
+    let number = first + 1;
+    (sorted(&old) == sorted(&new)).then(|| {
+        format!(
+            "the same {what} in another order; number {number}: '{}' before, '{}' now",
+            old[first].trim(),
+            new[first].trim()
+        )
+    })
+}
+
 fn bytes(old: &[u8], new: &[u8]) -> String {
     let first = old.iter().zip(new).position(|(old, new)| old != new).unwrap_or(old.len().min(new.len()));
     let differing = old.iter().zip(new).filter(|(old, new)| old != new).count();
@@ -192,7 +236,7 @@ fn bytes(old: &[u8], new: &[u8]) -> String {
     format!("{} bytes before, {} now; the first that differs is at {first}", old.len(), new.len())
 }
 
-fn differing_parts(what: &str, old: &BTreeMap<String, &[u8]>, new: &BTreeMap<String, &[u8]>) -> String {
+fn differing_parts(what: &str, old: &parts::Parts<'_>, new: &parts::Parts<'_>) -> String {
     let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
     names.sort();
     names.dedup();
@@ -251,6 +295,40 @@ mod tests {
         };
         let found = compared(&[("a", &archive("1"))], &[("a", &archive("2"))]);
         assert!(found.contains("an archive") && found.contains("x.o (header)"), "{found}");
+    }
+
+    /// A `tar` archive of one file, of which all else than its time stamp is the same.
+    fn tar(time: &str, contents: &[u8]) -> Vec<u8> {
+        let mut archive = vec![0; 1024];
+        archive[..4].copy_from_slice(b"file");
+        archive[124..135].copy_from_slice(format!("{:011o}", contents.len()).as_bytes());
+        archive[136..136 + time.len()].copy_from_slice(time.as_bytes());
+        archive[257..262].copy_from_slice(b"ustar");
+        archive[512..512 + contents.len()].copy_from_slice(contents);
+        archive.resize(2048, 0);
+        archive
+    }
+
+    #[test]
+    fn files_of_an_archive_that_is_compressed() {
+        let zstd = |level: i32, contents: &[u8]| zstd::encode_all(contents, level).unwrap();
+        let found = compared(&[("a", &zstd(1, &tar("7", b"x")))], &[("a", &zstd(1, &tar("12", b"x")))]);
+        let expected = "a: compressed; inside: an archive\n    file (header): other lines\n        \
+                        -5: time: 7\n        +5: time: 12";
+        assert_eq!(found.replace("    ", " "), expected.replace("    ", " "));
+        let text = b"one two three four five ".repeat(1000);
+        let found = compared(&[("a", &zstd(1, &text))], &[("a", &zstd(19, &text))]);
+        assert!(found.contains("the same contents, compressed otherwise"), "{found}");
+    }
+
+    #[test]
+    fn the_same_in_another_order() {
+        let found = compared(&[("a", b"x\ny\nz\n"), ("b", b"x y")], &[("a", b"x\nz\ny\n"), ("b", b"y x")]);
+        assert_eq!(
+            found,
+            "a: the same lines in another order; number 2: 'y' before, 'z' now\n\
+             b: the same words in another order; number 1: 'x' before, 'y' now"
+        );
     }
 
     #[test]
