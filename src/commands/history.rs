@@ -25,7 +25,7 @@ pub fn run(context: &Context, arguments: &History) -> Result<()> {
                 json!({
                     "path": built.path.to_string(),
                     "derivation": built.deriver.to_string(),
-                    "inputs": arguments.inputs.then(|| made_from(&store, built)),
+                    "inputs": made_from(&store, built),
                     "time": built.registered,
                     "narSize": built.nar_size,
                     "milliseconds": effort.map(|effort| effort.milliseconds),
