@@ -30,7 +30,7 @@ use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 use super::failure::{Failure, Step, user_namespace_hint};
 use super::plan::{End, Limits, Plan, Process, Report, Surroundings};
 use super::watch::Watch;
-use super::{filter, order, root, staging};
+use super::{filter, order, root, scope, staging};
 
 /// Runs as the child of a sandbox: the plan is on standard input, reports go to standard output, and standard error
 /// becomes the program's standard output and error.
@@ -277,6 +277,9 @@ fn become_program(
     close_inherited(&reports);
     drop_capabilities();
     prctl::set_no_new_privs().step(|| "renounce new privileges".to_owned())?;
+    if plan.network {
+        scope::shut_in();
+    }
     let handed_over = listing.map_or(Ok(()), |listing| order::hand_over(&listing));
     if let Err(failure) = handed_over.and_then(|()| load_filter()).and_then(|()| command.execute()) {
         report(&mut reports, &Report::from(failure));

@@ -24,6 +24,7 @@ pub fn programs() -> Result<Vec<BpfProgram>, seccompiler::Error> {
         compile(special_mode_bits()?, Errno::EPERM)?,
         compile(marks_of_files()?, Errno::ENOTSUP)?,
         compile(not_there(), Errno::ENOSYS)?,
+        compile(other_families()?, Errno::EAFNOSUPPORT)?,
     ];
     if cfg!(target_arch = "x86_64") {
         // What was compiled for x86-64 ends a program that makes a call of another architecture.
@@ -100,6 +101,19 @@ fn refused_for_good() -> Rules {
     #[cfg(target_arch = "x86_64")]
     rules.extend(always(&[libc::SYS_ioperm, libc::SYS_iopl, libc::SYS_modify_ldt]));
     rules
+}
+
+/// Families of sockets that a network namespace shuts in, or that stay in this machine's kernel: any other (vsock to the one who
+/// runs a virtual machine, Bluetooth) leads out. The numbers are those of 32-bit programs, too.
+const FAMILIES: [u32; 4] =
+    [libc::AF_UNIX as u32, libc::AF_INET as u32, libc::AF_INET6 as u32, libc::AF_NETLINK as u32];
+
+fn other_families() -> Result<Rules, seccompiler::Error> {
+    let is_other = |family: &u32| {
+        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, u64::from(*family))
+    };
+    let conditions = FAMILIES.iter().map(is_other).collect::<Result<Vec<_>, _>>()?;
+    Ok(BTreeMap::from([(libc::SYS_socket, vec![SeccompRule::new(conditions)?])]))
 }
 
 /// Newer calls whose arguments are in memory where a filter cannot look: programs fall back to the older ones.

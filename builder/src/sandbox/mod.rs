@@ -12,6 +12,7 @@ mod launch;
 mod order;
 mod plan;
 mod root;
+mod scope;
 mod staging;
 mod subtree;
 mod view;

@@ -259,12 +259,15 @@ fn reverse(entries: &[u8]) -> Vec<u8> {
     while let Some(length) = rest.get(LENGTH) {
         let length = usize::from(u16::from_ne_bytes([length[0], length[1]]));
         if length < LENGTH.end || length > rest.len() {
-            // No kernel says so.
-            return entries.to_vec();
+            break;
         }
         let (part, after) = rest.split_at(length);
         parts.push(part);
         rest = after;
+    }
+    if !rest.is_empty() {
+        // No kernel says so.
+        return entries.to_vec();
     }
     let marks: Vec<&[u8]> = parts.iter().map(|part| &part[MARK]).collect();
     let mut reversed = Vec::with_capacity(entries.len());

@@ -31,7 +31,12 @@ pub const CASES: &[(&str, fn())] = &[
     ("nothing_but_its_own_folders_can_be_written", nothing_but_its_own_folders_can_be_written),
     ("forbidden_calls", forbidden_calls),
     ("no_setuid_bits", no_setuid_bits),
+    (
+        "no_abstract_socket_of_the_machine_beside_its_network",
+        no_abstract_socket_of_the_machine_beside_its_network,
+    ),
     ("no_flags_of_files", no_flags_of_files),
+    ("no_sockets_that_lead_out", no_sockets_that_lead_out),
     (
         "the_machine_is_seen_where_that_is_asked_for_and_allowed",
         the_machine_is_seen_where_that_is_asked_for_and_allowed,
@@ -61,6 +66,8 @@ pub fn probe(name: &str, argument: &str) {
         "write" => argument.split(',').map(probe_write).collect(),
         "calls" => probe_calls(),
         "setuid" => probe_setuid(),
+        "abstract" => probe_abstract(argument),
+        "families" => probe_families(),
         "flags" => probe_flags(),
         "inherited" => probe_inherited(),
         "kernel" => probe_kernel(),
@@ -229,6 +236,33 @@ fn a_fixed_output_has_the_network() {
     assert!(listener.accept().is_ok());
 }
 
+/// What an older kernel cannot refuse is not looked at.
+fn no_abstract_socket_of_the_machine_beside_its_network() {
+    const FIRST_WITH_SCOPES: i64 = 6;
+    #[allow(unsafe_code)]
+    // SAFETY: asks for the version, for which no structure is passed.
+    let version = unsafe { nix::libc::syscall(nix::libc::SYS_landlock_create_ruleset, 0, 0, 1) };
+    if version < FIRST_WITH_SCOPES {
+        return;
+    }
+    let shop = Workshop::new();
+    let name = format!("zeval-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _listener = UnixListener::bind_addr(&address).unwrap();
+    assert!(UnixStream::connect_addr(&address).is_ok());
+    let refused = format!("{}\nallowed", Errno::EPERM);
+    let command = format!("probe abstract {name}");
+    assert_eq!(shop.read(&shop.add(fixed("x", &refused, &[&command]))), refused);
+}
+
+/// A socket of the machine's, and one of its own.
+fn probe_abstract(name: &str) -> Vec<String> {
+    let connect = |name: &str| UnixStream::connect_addr(&SocketAddr::from_abstract_name(name).unwrap());
+    let own = format!("{name}-own");
+    let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&own).unwrap()).unwrap();
+    vec![verdict(connect(name)), verdict(connect(&own))]
+}
+
 fn probe_identity() -> Vec<String> {
     // Without privileges nobody can leave the groups he is in; but none of them has a name here.
     const UNMAPPED: u32 = 65534;
@@ -374,6 +408,23 @@ fn probe_flags() -> Vec<String> {
     let result =
         unsafe { nix::libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&folder), SET_FLAGS, &raw const nodump) };
     vec![verdict(Errno::result(result))]
+}
+
+/// Sockets of families that no network namespace holds, and of one that it does.
+fn probe_families() -> Vec<String> {
+    [nix::libc::AF_VSOCK, nix::libc::AF_ALG, nix::libc::AF_BLUETOOTH, nix::libc::AF_INET]
+        .map(|family| {
+            #[allow(unsafe_code)]
+            // SAFETY: passes no pointers.
+            let result = unsafe { nix::libc::socket(family, nix::libc::SOCK_STREAM, 0) };
+            verdict(Errno::result(result))
+        })
+        .to_vec()
+}
+
+fn no_sockets_that_lead_out() {
+    let none = Errno::EAFNOSUPPORT.to_string();
+    assert_eq!(found(&Workshop::new(), "families", ""), [&none, &none, &none, "allowed"]);
 }
 
 fn no_flags_of_files() {

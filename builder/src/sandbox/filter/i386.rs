@@ -113,6 +113,8 @@ const CREATING: &[(u32, u32, u32)] = &[
 ];
 
 const IOCTL: u32 = 54;
+const SOCKET: u32 = 359;
+const SOCKET_CALL: u32 = 102;
 const CLONE: u32 = 120;
 
 /// Lets 32-bit calls pass, at the start of a filter that is for others.
@@ -164,6 +166,25 @@ pub fn program() -> BpfProgram {
             refuse(Errno::ENOTSUP),
         ]);
     }
+    let allowed = super::FAMILIES;
+    program.extend([
+        load(NUMBER),
+        instruction(JUMP_IF_EQUAL, 0, allowed.len() as u8 + 2, SOCKET),
+        argument(0),
+    ]);
+    for (index, &family) in allowed.iter().enumerate() {
+        program.push(instruction(JUMP_IF_EQUAL, (allowed.len() - index) as u8, 0, family));
+    }
+    program.push(refuse(Errno::EAFNOSUPPORT));
+    // Its arguments are in memory, where a filter cannot look; programs that know `socket` try that first.
+    const MAKE_SOCKET: u32 = 1;
+    program.extend([
+        load(NUMBER),
+        instruction(JUMP_IF_EQUAL, 0, 3, SOCKET_CALL),
+        argument(0),
+        instruction(JUMP_IF_EQUAL, 0, 1, MAKE_SOCKET),
+        refuse(Errno::ENOSYS),
+    ]);
     program.push(ALLOW);
     program
 }
