@@ -8,6 +8,8 @@ use std::{
 
 use crate::generate::FILES;
 
+/// The folder of the expressions.
+const CASES: &str = "cases";
 /// Seconds that one expression may take.
 const LIMIT: u32 = 10;
 /// The status of `timeout` for what took longer.
@@ -33,13 +35,18 @@ pub struct Program {
 }
 
 impl Program {
-    /// Evaluates expressions in a folder, which is emptied first. Each is a file `eN.nix`.
+    /// Evaluates expressions in a folder, which is emptied first. Each is a file `eN.nix` in a folder of its own below, which
+    /// nothing else is written to: expressions can read it.
     pub fn run(&self, folder: &Path, expressions: &[String]) -> io::Result<Vec<Outcome>> {
-        prepare(folder, expressions)?;
+        let cases = folder.join(CASES);
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        prepare(&cases, expressions)?;
         let script = format!(
-            "i=0; while [ $i -lt {count} ]; do \
-             timeout {LIMIT} {command} --eval --strict --option experimental-features '' e$i.nix >o$i 2>f$i </dev/null; \
-             echo $? >s$i; i=$((i+1)); done\n",
+            "cd {CASES}; i=0; while [ $i -lt {count} ]; do \
+             timeout {LIMIT} {command} --eval --strict --option experimental-features '' e$i.nix >../o$i 2>../f$i </dev/null; \
+             echo $? >../s$i; i=$((i+1)); done\n",
             count = expressions.len(),
             command = self.command,
         );
@@ -66,9 +73,7 @@ impl Program {
 }
 
 fn prepare(folder: &Path, expressions: &[String]) -> io::Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)?;
-    }
+    fs::create_dir_all(folder)?;
     for (name, text) in FILES {
         let file: PathBuf = folder.join(name);
         if let Some(parent) = file.parent() {
@@ -86,7 +91,9 @@ fn outcome(folder: &Path, index: usize) -> io::Result<Outcome> {
     let read = |kind: &str| -> io::Result<String> {
         let text = fs::read(folder.join(format!("{kind}{index}")))?;
         let text = String::from_utf8_lossy(&text).into_owned();
-        Ok(text.replace(&folder.display().to_string(), "/pwd").replace(&format!("e{index}.nix"), "case.nix"))
+        Ok(text
+            .replace(&folder.join(CASES).display().to_string(), "/pwd")
+            .replace(&format!("e{index}.nix"), "case.nix"))
     };
     let status = read("s")?.trim().parse().map_err(io::Error::other)?;
     Ok(Outcome { status, output: read("o")?, errors: read("f")? })
