@@ -175,11 +175,11 @@ fn gen_list(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
     let Ok(length) = usize::try_from(length) else {
         return Err(EvalError::eval(pos, format!("cannot create list of size {length}")));
     };
+    let context = "while evaluating the first argument passed to builtins.genList";
+    let function = evaluator.expect_function(args[0], pos, context)?;
     if length > MAX_LENGTH {
         return Err(EvalError::new(ErrorKind::World, PosId::NONE, "out of memory"));
     }
-    let context = "while evaluating the first argument passed to builtins.genList";
-    let function = evaluator.expect_function(args[0], pos, context)?;
     let slots = evaluator.heap.slots(length, |_, _| Value::NULL);
     for (index, slot) in slots.iter().enumerate() {
         let index = evaluator.heap.int(index as i64);
