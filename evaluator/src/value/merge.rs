@@ -63,7 +63,8 @@ impl Heap {
             let is_other = !std::ptr::eq(whole, left) && !std::ptr::eq(whole, before);
             // What was made of the operands to the right is seen by nobody but `whole`, if that.
             updated = if is_new && is_other { self.move_over(before, whole) } else { whole };
-            is_new = is_other;
+            // Of a layered operand it may be the flat form, which that set remembers.
+            is_new = is_other && before.is_flat();
         }
         updated
     }
