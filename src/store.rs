@@ -175,7 +175,7 @@ impl eval::Store for EvaluationStore {
     }
 
     fn physical(&self, logical: &Path) -> PathBuf {
-        match logical.strip_prefix(zeval_model::STORE_DIR) {
+        match logical.strip_prefix(zeval_model::store_dir()) {
             Ok(below) => self.store.layout().store().join(below),
             Err(_) => logical.to_owned(),
         }

@@ -135,7 +135,7 @@ impl View<'_> {
         const MAX_LINKS: usize = 40;
         let mut logical = logical.to_owned();
         for _ in 0..MAX_LINKS {
-            let below = logical.strip_prefix(zeval_model::STORE_DIR);
+            let below = logical.strip_prefix(zeval_model::store_dir());
             let below = below.map_err(|_| Error::Outside(logical.clone()))?;
             if below.components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
                 return Err(Error::Outside(logical));

@@ -101,7 +101,7 @@ impl Evaluator {
             return Err(crate::session::missing(&file, pos));
         }
         // Links inside the store stay logical paths.
-        if file.starts_with(b"/nix/store/") {
+        if zeval_model::store_path::is_in_store(&file) {
             return Ok(file);
         }
         let resolved = self.session.canonical(&physical).map_err(|error| {

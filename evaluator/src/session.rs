@@ -240,7 +240,7 @@ impl Session {
             return file;
         }
         let path = Path::new(std::ffi::OsStr::from_bytes(path)).to_owned();
-        if path.starts_with(zeval_model::STORE_DIR) {
+        if path.starts_with(zeval_model::store_dir()) {
             if source.is_none() {
                 self.rely_on(&path);
             }
@@ -354,7 +354,7 @@ impl Session {
     /// Forbids what pure and restricted evaluation forbid.
     pub fn check_access(&self, path: &[u8], pos: PosId) -> Result<()> {
         let shown = crate::text::raw::Shown(path);
-        if self.settings.pure && !path.starts_with(b"/nix/store/") {
+        if self.settings.pure && !zeval_model::store_path::is_in_store(path) {
             let message = format!(
                 "access to absolute path '{shown}' is forbidden in pure evaluation mode (use '--impure' to override)"
             );
@@ -368,7 +368,7 @@ impl Session {
     }
 
     fn is_in_search_path(&self, path: &[u8]) -> bool {
-        path.starts_with(b"/nix/store/")
+        zeval_model::store_path::is_in_store(path)
             || self.settings.search_path.iter().any(|(_, entry)| {
                 if crate::search_path::is_address(entry) {
                     return false;

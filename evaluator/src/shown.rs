@@ -28,7 +28,7 @@ pub fn register(store_path: &str, shown: Shown) {
 
 /// The source that a path is in, and the path below it with its slash.
 fn source(path: &[u8]) -> Option<(Shown, &[u8])> {
-    if !path.starts_with(b"/nix/store/") {
+    if !zeval_model::store_path::is_in_store(path) {
         return None;
     }
     let sources = SOURCES.read().unwrap_or_else(|poisoned| poisoned.into_inner());

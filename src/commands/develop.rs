@@ -82,6 +82,7 @@ pub fn enter(
     let is_interactive = wanted.is_interactive();
     let view = View {
         store: store.layout().store().to_owned(),
+        store_dir: zeval_model::store_dir().into(),
         mount_point,
         program: shell.clone(),
         arguments: match is_interactive {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, io::Write, path::Path, sync::Arc};
 
 use zeval_builder::store::Store;
-use zeval_model::{STORE_DIR, StorePath};
+use zeval_model::{StorePath, store_dir};
 
 use super::{Context, Result, store::store_path};
 use crate::{
@@ -23,7 +23,7 @@ pub fn run(context: &Context, arguments: &Log) -> Result<()> {
 /// The derivations whose logs are meant.
 fn derivations(context: &Context, store: &Arc<Store>, path: &Path) -> Result<BTreeSet<StorePath>> {
     let is_expression = path.extension().is_some_and(|ending| ending == "zx" || ending == "nix");
-    if is_expression && !path.starts_with(STORE_DIR) {
+    if is_expression && !path.starts_with(store_dir()) {
         let source = Source { file: Some(path.into()), ..Source::default() };
         let targets = context.targets(&source, store, &Default::default())?;
         return Ok(targets.into_iter().map(|target| target.wanted.drv).collect());

@@ -34,7 +34,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use zeval_builder::{
-    build::{BuildError, BuildOptions},
+    build::{BuildError, BuildOptions, Sandboxing},
     cache::{Cache, Substitution, Trust},
     cancel::Cancellation,
     events::Event,
@@ -334,7 +334,23 @@ fn sandbox_paths(words: &[String]) -> Result<Vec<Bind>> {
 
 /// The builder's options that flags and settings stand for; `options` are those of `--option`.
 pub fn build_options(flags: &BuildFlags, options: &[String]) -> Result<BuildOptions> {
-    build_options_in(flags, &settings(options)?)
+    let options = build_options_in(flags, &settings(options)?)?;
+    if options.sandboxing == Sandboxing::Off {
+        eprintln!(
+            "warning: the setting `sandbox` is false: builds see this machine's files and network, and may change what you may"
+        );
+    }
+    Ok(options)
+}
+
+fn sandboxing(flags: &BuildFlags, settings: &NixSettings) -> Sandboxing {
+    if settings.is_on("sandbox") == Some(false) {
+        return Sandboxing::Off;
+    }
+    match flags.allow_no_chroot || settings.text("sandbox") == Some("relaxed") {
+        true => Sandboxing::Relaxed,
+        false => Sandboxing::Strict,
+    }
 }
 
 /// The builder's options that flags and settings stand for.
@@ -370,9 +386,8 @@ pub fn build_options_in(flags: &BuildFlags, settings: &NixSettings) -> Result<Bu
         impure_host_paths: settings.words("allowed-impure-host-deps").iter().map(PathBuf::from).collect(),
         pre_build_hook: hook("pre-build-hook"),
         sandbox_paths: sandbox_paths(&paths)?,
-        relaxed: flags.allow_no_chroot
-            || settings.text("sandbox") == Some("relaxed")
-            || settings.is_on("sandbox") == Some(false),
+        sandboxing: sandboxing(flags, settings),
+        as_caller: settings.text("build-users-group") == Some(""),
         features,
         systems,
         post_build_hook: flags.post_build_hook.clone().or_else(|| hook("post-build-hook")),

@@ -109,6 +109,7 @@ pub fn run_in_view(store: &Store, program: String, variables: Vec<(String, Strin
     let scratch = store.temporary_folder().map_err(Failed::other)?;
     let view = View {
         store: store.layout().store().to_owned(),
+        store_dir: zeval_model::store_dir().into(),
         mount_point: scratch.path().to_owned(),
         program,
         arguments: Vec::new(),
@@ -246,6 +247,7 @@ fn enter(
     let layout = store.layout();
     let view = View {
         store: layout.store().to_owned(),
+        store_dir: zeval_model::store_dir().into(),
         mount_point: layout.temporary(),
         program,
         arguments,

@@ -7,7 +7,7 @@ use bstr::{BString, ByteSlice};
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 use zeval_builder::store::Store;
-use zeval_model::{Derivation, STORE_DIR, StorePath};
+use zeval_model::{Derivation, StorePath, store_dir};
 
 use super::{
     Context, Result,
@@ -40,7 +40,7 @@ pub fn run(context: &Context, arguments: &WhyRebuild) -> Result<()> {
 /// The derivation that a file with an expression, a derivation's path, an output or a link to one stands for.
 fn derivation(context: &Context, store: &std::sync::Arc<Store>, given: &Path) -> Result<StorePath> {
     let is_expression = given.extension().is_some_and(|ending| ending == "zx" || ending == "nix");
-    if (is_expression || given.is_dir()) && !given.starts_with(STORE_DIR) && !given.is_symlink() {
+    if (is_expression || given.is_dir()) && !given.starts_with(store_dir()) && !given.is_symlink() {
         let source = Source { file: Some(given.into()), ..Source::default() };
         let targets = context.targets(&source, store, &Default::default())?;
         return match &targets[..] {

@@ -7,6 +7,7 @@ mod errors;
 mod flags;
 mod hash;
 mod instantiate;
+mod location;
 mod nix_store;
 mod outcome;
 mod place;
@@ -46,7 +47,11 @@ pub fn is_command(name: &str) -> bool {
 
 /// Runs the command of that name.
 pub fn run(name: &str, arguments: &[OsString]) -> ExitCode {
-    find(name).map_or(ExitCode::FAILURE, |run| run(arguments))
+    let Some(run) = find(name) else { return ExitCode::FAILURE };
+    match location::choose_logical_store() {
+        Ok(()) => run(arguments),
+        Err(message) => outcome::end(name, outcome::fail(message)),
+    }
 }
 
 /// `--version` of a command.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, ffi::OsStr, path::Path, sync::Arc};
 
 use zeval_builder::store::Store;
-use zeval_model::{STORE_DIR, StorePath};
+use zeval_model::{StorePath, store_dir};
 
 use super::{
     flags::Common,
@@ -22,11 +22,11 @@ pub fn open(common: &Common) -> Outcome<Arc<Store>> {
 /// The store path that a word names: the path itself, a file below it, or a link to it.
 pub fn store_path(store: &Store, word: &OsStr) -> Outcome<StorePath> {
     let path = Path::new(word);
-    let found = match path.starts_with(STORE_DIR) {
+    let found = match path.starts_with(store_dir()) {
         true => Some(path.to_owned()),
         false => logical(store, path).ok(),
     };
-    let found = found.filter(|found| found != Path::new(STORE_DIR));
+    let found = found.filter(|found| found != Path::new(store_dir()));
     let Some(found) = found else {
         let absolute = std::path::absolute(path)?;
         return fail(format!("path \"{}\" is not in the Nix store", absolute.display()));

@@ -16,7 +16,7 @@ use zeval_model::{
     store_path::{References, StorePath},
 };
 
-use super::flags::Common;
+use super::{flags::Common, location};
 use crate::{diagnostic::Failed, store::EvaluationStore};
 
 /// Which store is meant.
@@ -113,23 +113,13 @@ pub fn is_location(text: &str) -> bool {
 
 /// The place that a store's URL means. Stores of the local machine are all zeval's own.
 fn place(url: &str) -> Result<Place, String> {
-    let url = url.split('?').next().unwrap_or(url);
-    match url {
-        "dummy://" | "dummy" => return Ok(Place::Nowhere),
-        "auto" | "" | "local" | "daemon" | "local://" | "unix://" => {
-            let folder = std::env::var_os("ZEVAL_STORE").map(PathBuf::from);
-            return match folder.or_else(crate::store::default_folder) {
-                Some(folder) => Ok(Place::Folder(folder)),
-                None => Err("no folder for the store is known: set HOME or ZEVAL_STORE".into()),
-            };
-        }
-        _ => {}
+    if matches!(url.split('?').next(), Some("dummy://" | "dummy")) {
+        return Ok(Place::Nowhere);
     }
-    match url.split_once("://") {
-        Some(("local" | "unix", folder)) => Ok(Place::Folder(folder.into())),
-        Some((scheme, _)) => Err(format!("don't know how to open Nix store with scheme '{scheme}'")),
-        None if url.contains('/') => std::path::absolute(url).map(Place::Folder).map_err(|e| e.to_string()),
-        None => Err(format!("Cannot parse Nix store '{url}'")),
+    match (location::local(url)?, url.split_once("://")) {
+        (Some(folder), _) => Ok(Place::Folder(folder)),
+        (None, Some((scheme, _))) => Err(format!("don't know how to open Nix store with scheme '{scheme}'")),
+        (None, None) => Err(format!("Cannot parse Nix store '{url}'")),
     }
 }
 
@@ -188,7 +178,7 @@ impl Store for NixStore {
 
     fn physical(&self, logical: &Path) -> PathBuf {
         let Place::Folder(folder) = &self.place else { return logical.to_owned() };
-        match logical.strip_prefix(zeval_model::STORE_DIR) {
+        match logical.strip_prefix(zeval_model::store_dir()) {
             Ok(below) => Layout::new(folder).store().join(below),
             Err(_) => logical.to_owned(),
         }

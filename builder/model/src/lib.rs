@@ -19,4 +19,4 @@ pub use content_address::{ContentAddress, ContentMethod};
 pub use derivation::{Derivation, InputOutputs, Output};
 pub use hash::{Algorithm, Hash, HashError, Hasher};
 pub use nar_info::NarInfo;
-pub use store_path::{STORE_DIR, StorePath, StorePathError};
+pub use store_path::{StorePath, StorePathError, store_dir};

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::content_address::ContentAddress;
 use crate::hash::Hash;
 use crate::signature::{Signature, fingerprint};
-use crate::store_path::{STORE_DIR, StorePath};
+use crate::store_path::StorePath;
 
 /// A path in a binary cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ fn is_relative(url: &str) -> bool {
 
 impl fmt::Display for NarInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "StorePath: {STORE_DIR}/{}", self.path.base_name())?;
+        writeln!(f, "StorePath: {}", self.path)?;
         writeln!(f, "URL: {}", self.url)?;
         writeln!(f, "Compression: {}", self.compression)?;
         if let Some(hash) = &self.file_hash {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
 
@@ -10,8 +10,27 @@ use crate::content_address::ContentMethod;
 use crate::encoding::{NIX32_DIGITS, encode_nix32};
 use crate::hash::{Algorithm, Hash};
 
-/// The logical store. Every hash in a store path depends on it; where the files really are is the store's business.
-pub const STORE_DIR: &str = "/nix/store";
+/// The logical store unless [`choose_store_dir`] named another.
+pub const DEFAULT_STORE_DIR: &str = "/nix/store";
+
+static STORE_DIR: OnceLock<String> = OnceLock::new();
+
+/// The logical store: an absolute path with no slash at its end. Every hash in a store path depends on it; where the
+/// files really are is the store's business. It is one for the whole process, since paths of two stores never mix.
+pub fn store_dir() -> &'static str {
+    STORE_DIR.get_or_init(|| DEFAULT_STORE_DIR.to_owned())
+}
+
+/// Names the logical store, as `NIX_STORE_DIR` does. It must happen before the first use of [`store_dir`]; whether it did.
+pub fn choose_store_dir(path: &str) -> Result<bool, StorePathError> {
+    let path = canonicalize(path)?;
+    Ok(STORE_DIR.set(path.clone()).is_ok() || store_dir() == path)
+}
+
+/// Whether a path is below the logical store, and not the store itself.
+pub fn is_in_store(path: &[u8]) -> bool {
+    path.strip_prefix(store_dir().as_bytes()).is_some_and(|rest| rest.starts_with(b"/"))
+}
 
 /// The number of base32 digits at the start of a store path's base name.
 pub const HASH_LENGTH: usize = 32;
@@ -39,7 +58,7 @@ pub enum StorePathError {
     NoDash(String),
     #[error("path '{0}' is not in the Nix store")]
     NotInStore(String),
-    #[error("not an absolute path: '{0}'")]
+    #[error("not an absolute path: \"{0}\"")]
     NotAbsolute(String),
     #[error("store path '{0}' is not a valid derivation path")]
     NotDerivation(String),
@@ -113,13 +132,13 @@ impl StorePath {
 
     /// Reads `/nix/store/HASH-NAME`, tolerating repeated and trailing slashes and `.` and `..` components.
     pub fn from_absolute(path: &str) -> Result<StorePath, StorePathError> {
-        if let Some(base_name) = path.strip_prefix(STORE_DIR).and_then(|rest| rest.strip_prefix('/'))
+        if let Some(base_name) = path.strip_prefix(store_dir()).and_then(|rest| rest.strip_prefix('/'))
             && check_base_name(base_name).is_ok()
         {
             return Ok(StorePath(base_name.into()));
         }
         let path = canonicalize(path)?;
-        match path.strip_prefix(STORE_DIR).and_then(|rest| rest.strip_prefix('/')) {
+        match path.strip_prefix(store_dir()).and_then(|rest| rest.strip_prefix('/')) {
             Some(base_name) if !base_name.contains('/') => StorePath::from_base_name(base_name),
             _ => Err(StorePathError::NotInStore(path)),
         }
@@ -128,7 +147,7 @@ impl StorePath {
     /// Splits a path in the store into the store path and what is below it: empty, or starting with a slash.
     pub fn split_absolute(path: &str) -> Result<(StorePath, String), StorePathError> {
         let path = canonicalize(path)?;
-        let Some(inside) = path.strip_prefix(STORE_DIR).and_then(|rest| rest.strip_prefix('/')) else {
+        let Some(inside) = path.strip_prefix(store_dir()).and_then(|rest| rest.strip_prefix('/')) else {
             return Err(StorePathError::NotInStore(path));
         };
         let (base_name, below) = inside.split_at(inside.find('/').unwrap_or(inside.len()));
@@ -176,7 +195,7 @@ impl StorePath {
 
     /// Appends the absolute path to `buffer`.
     pub(crate) fn push_absolute(&self, buffer: &mut Vec<u8>) {
-        buffer.extend_from_slice(STORE_DIR.as_bytes());
+        buffer.extend_from_slice(store_dir().as_bytes());
         buffer.push(b'/');
         buffer.extend_from_slice(self.0.as_bytes());
     }
@@ -184,7 +203,7 @@ impl StorePath {
 
 impl fmt::Display for StorePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{STORE_DIR}/{}", self.0)
+        write!(f, "{}/{}", store_dir(), self.0)
     }
 }
 
@@ -261,7 +280,7 @@ impl References {
 /// The path of `name` whose content has the digest `inner`; `kind` tells apart what the digest is of
 /// (`source`, `text`, `output:out`), followed by `:` and a path for each reference. Nix's `makeStorePath`.
 pub fn store_path(kind: &str, inner: &Hash, name: &str) -> Result<StorePath, StorePathError> {
-    let fingerprint = format!("{kind}:{}:{STORE_DIR}:{name}", inner.to_prefixed_base16());
+    let fingerprint = format!("{kind}:{}:{}:{name}", inner.to_prefixed_base16(), store_dir());
     StorePath::from_parts(Hash::of(Algorithm::Sha256, fingerprint.as_bytes()).compress(), name)
 }
 
@@ -358,7 +377,7 @@ mod tests {
             ),
             (format!("/nix/{DIGITS}-a/."), format!("path '/nix/{DIGITS}-a' is not in the Nix store")),
             ("/nix/store".to_owned(), "path '/nix/store' is not in the Nix store".to_owned()),
-            ("a".to_owned(), "not an absolute path: 'a'".to_owned()),
+            ("a".to_owned(), "not an absolute path: \"a\"".to_owned()),
         ] {
             assert_eq!(StorePath::from_absolute(&path).unwrap_err().to_string(), message);
         }

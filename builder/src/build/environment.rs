@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bstr::{BStr, BString, ByteSlice, ByteVec};
 use serde_json::{Value, json};
 use zeval_model::derivation::{DerivationKind, placeholder};
-use zeval_model::{Algorithm, Derivation, Hash, STORE_DIR, StorePath};
+use zeval_model::{Algorithm, Derivation, Hash, StorePath, store_dir};
 
 use super::attributes::Attributes;
 use super::error::{BuildError, Malformed};
@@ -82,7 +82,7 @@ impl Preparation<'_> {
         }
         set(&mut environment, "PATH", "/path-not-set");
         set(&mut environment, "HOME", "/homeless-shelter");
-        set(&mut environment, "NIX_STORE", STORE_DIR);
+        set(&mut environment, "NIX_STORE", store_dir());
         set(&mut environment, "NIX_BUILD_CORES", &self.cores.to_string());
         environment
     }

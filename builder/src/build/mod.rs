@@ -38,7 +38,7 @@ use process::{Finished, Run};
 
 pub use development::{Development, Places, development};
 pub use error::{BuildError, Malformed};
-pub use options::{BuildOptions, Check, native_systems};
+pub use options::{BuildOptions, Check, Sandboxing, native_systems};
 
 const BUILTIN_PREFIX: &[u8] = b"builtin:";
 
@@ -217,14 +217,8 @@ impl Task<'_> {
             let line = format!("zeval: the build sees {} of this machine", bind.source.display());
             self.observer.event(Event::LogLine { id: self.id, line });
         }
-        let shows_machine = attributes.flag("__noChroot");
-        if shows_machine {
-            let line =
-                "zeval: the build sees the files and the network of this machine, as its `__noChroot` asks"
-                    .to_owned();
-            self.observer.event(Event::LogLine { id: self.id, line });
-        }
-        let network = shows_machine || matches!(kind, DerivationKind::Fixed | DerivationKind::Impure);
+        let machine = self.machine_seen(attributes);
+        let network = machine.is_some() || matches!(kind, DerivationKind::Fixed | DerivationKind::Impure);
         let preparation = Preparation {
             store: self.store,
             drv: self.drv,
@@ -238,7 +232,7 @@ impl Task<'_> {
                 .options
                 .certificates
                 .as_ref()
-                .filter(|_| network && !shows_machine)
+                .filter(|_| network && machine.is_none())
                 .map(|_| process::CERTIFICATES),
         };
         let start = preparation.start()?;
@@ -255,7 +249,7 @@ impl Task<'_> {
             inputs: self.inputs,
             binds,
             network,
-            shows_machine,
+            machine,
             is_32bit: platform == "i686-linux" && cfg!(target_pointer_width = "64"),
             with_kvm: attributes
                 .words("requiredSystemFeatures")?
@@ -286,9 +280,23 @@ impl Task<'_> {
         identity
     }
 
+    /// How the build sees the files of the machine, if it does; what a derivation asks for is told.
+    fn machine_seen(&self, attributes: &Attributes<'_>) -> Option<process::Machine> {
+        if self.options.sandboxing == Sandboxing::Off {
+            return Some(process::Machine::Writable);
+        }
+        if !attributes.flag("__noChroot") {
+            return None;
+        }
+        let line =
+            "zeval: the build sees the files and the network of this machine, as its `__noChroot` asks";
+        self.observer.event(Event::LogLine { id: self.id, line: line.to_owned() });
+        Some(process::Machine::ReadOnly)
+    }
+
     /// Refuses what this machine, or zeval, does not offer.
     fn check_requirements(&self, attributes: &Attributes<'_>) -> Result<(), BuildError> {
-        if attributes.flag("__noChroot") && !self.options.relaxed {
+        if attributes.flag("__noChroot") && self.options.sandboxing == Sandboxing::Strict {
             return Err(BuildError::NoSandbox);
         }
         let wanted = attributes.words("requiredSystemFeatures")?.unwrap_or_default();

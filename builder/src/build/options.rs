@@ -42,8 +42,10 @@ pub struct BuildOptions {
     pub repair: bool,
     /// Further files and folders of the host that every build sees: an explicit hole in the sandbox.
     pub sandbox_paths: Vec<Bind>,
-    /// Derivations may ask by `__noChroot` to see the machine's files and its network.
-    pub relaxed: bool,
+    /// Which builds see the machine's files and its network.
+    pub sandboxing: Sandboxing,
+    /// Builds have the rights of who runs zeval, where root would run them as a user who is nobody.
+    pub as_caller: bool,
     /// Systems that this machine builds for.
     pub systems: Vec<String>,
     /// Where to look for outputs before they are built.
@@ -60,6 +62,18 @@ pub struct BuildOptions {
     pub log_lines: usize,
     /// Where the certificates of trusted authorities are, for fixed-output builds, which have the network.
     pub certificates: Option<PathBuf>,
+}
+
+/// Which builds see the machine's files and its network. Nix's setting `sandbox`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sandboxing {
+    /// None.
+    #[default]
+    Strict,
+    /// Those whose derivation asks for it by `__noChroot`, read-only.
+    Relaxed,
+    /// All, and they may write where the user who runs them may.
+    Off,
 }
 
 /// Which of the derivations that are built already to build again and compare.
@@ -92,7 +106,8 @@ impl Default for BuildOptions {
             vary: false,
             repair: false,
             sandbox_paths: Vec::new(),
-            relaxed: false,
+            sandboxing: Sandboxing::Strict,
+            as_caller: false,
             systems: native_systems(),
             substitution: None,
             features: native_features(),

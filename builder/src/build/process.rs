@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bstr::{BString, ByteSlice};
 use serde::Deserialize;
-use zeval_model::StorePath;
+use zeval_model::{StorePath, store_dir};
 
 use super::environment::Start;
 use super::error::BuildError;
@@ -41,7 +41,15 @@ pub struct Run<'a> {
     /// It sees `/dev/kvm`.
     pub with_kvm: bool,
     /// It sees the machine's files, but for those that are its own in every sandbox.
-    pub shows_machine: bool,
+    pub machine: Option<Machine>,
+}
+
+/// How a build sees the machine's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// And its own `/tmp`.
+    ReadOnly,
+    Writable,
 }
 
 /// What a builder that ended well leaves behind.
@@ -122,10 +130,10 @@ impl Run<'_> {
 
     fn plan(&self, builder: &BString, start: &Start, folders: &Folders) -> Plan {
         let build_folder = &self.surroundings.build_folder;
-        let mut binds = vec![
-            Bind { source: folders.build(), target: build_folder.clone(), writable: true },
-            Bind { source: folders.tmp(), target: PathBuf::from("/tmp"), writable: true },
-        ];
+        let mut binds = vec![Bind { source: folders.build(), target: build_folder.clone(), writable: true }];
+        if self.machine != Some(Machine::Writable) {
+            binds.push(Bind { source: folders.tmp(), target: PathBuf::from("/tmp"), writable: true });
+        }
         binds.extend(self.options.sandbox_paths.iter().chain(&self.binds).cloned());
         if self.with_kvm {
             binds.push(Bind { source: PathBuf::from(KVM), target: PathBuf::from(KVM), writable: true });
@@ -133,7 +141,8 @@ impl Run<'_> {
         let mut files = identity_files(self.identity, build_folder);
         if self.network {
             files.extend(network_files());
-            if let Some(certificates) = self.options.certificates.as_ref().filter(|_| !self.shows_machine) {
+            if let Some(certificates) = self.options.certificates.as_ref().filter(|_| self.machine.is_none())
+            {
                 binds.push(Bind {
                     source: certificates.clone(),
                     target: PathBuf::from(CERTIFICATES),
@@ -143,10 +152,10 @@ impl Run<'_> {
         } else {
             files.push((PathBuf::from("/etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n".to_owned()));
         }
-        if self.shows_machine {
+        if let Some(machine) = self.machine {
             let files = files.iter().map(|(path, _)| path.clone());
             let own: Vec<PathBuf> = files.chain(binds.iter().map(|bind| bind.target.clone())).collect();
-            binds.extend(machine_paths(&own));
+            binds.extend(machine_paths(&own, machine == Machine::Writable));
         }
         let environment = start.environment.iter().map(|(name, value)| {
             let mut text = name.clone();
@@ -163,6 +172,7 @@ impl Run<'_> {
             mount_point: relative(folders.mount_point()),
             identity: self.identity.clone(),
             store: relative(layout.store().to_owned()),
+            store_dir: PathBuf::from(store_dir()),
             closure: self.inputs.iter().map(|path| path.base_name().to_owned()).collect(),
             outputs: relative(folders.outputs()),
             binds,
@@ -182,7 +192,7 @@ impl Run<'_> {
 }
 
 /// All of the machine that can be shown beside `own`, which the sandbox has anyway: no folder that has some of that in it.
-fn machine_paths(own: &[PathBuf]) -> Vec<Bind> {
+fn machine_paths(own: &[PathBuf], writable: bool) -> Vec<Bind> {
     let folders = ["/dev", "/etc", "/nix", "/proc", "/sys"].map(Path::new);
     let entries =
         |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -191,7 +201,7 @@ fn machine_paths(own: &[PathBuf]) -> Vec<Bind> {
     entries("/")
         .chain(entries("/etc"))
         .filter(|path| !is_own(path))
-        .map(|path| Bind { source: path.clone(), target: path, writable: false })
+        .map(|path| Bind { source: path.clone(), target: path, writable })
         .collect()
 }
 

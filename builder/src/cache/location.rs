@@ -5,8 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use zeval_model::signature::Signature;
-use zeval_model::{NarInfo, STORE_DIR, StorePath};
+use zeval_model::{NarInfo, StorePath, store_dir};
 
 use super::{CacheError, Trust};
 use crate::cancel::Cancellation;
@@ -185,8 +184,8 @@ impl Cache {
         };
         for line in String::from_utf8_lossy(&text).lines() {
             match line.split_once(':').map(|(name, value)| (name, value.trim())) {
-                Some(("StoreDir", other)) if other != STORE_DIR => {
-                    return Err(unusable(format!("it is for a store at {other}, not {STORE_DIR}")));
+                Some(("StoreDir", other)) if other != store_dir() => {
+                    return Err(unusable(format!("it is for a store at {other}, not {}", store_dir())));
                 }
                 Some(("Priority", priority)) if self.priority == DEFAULT_PRIORITY => {
                     self.priority = priority.parse().unwrap_or(DEFAULT_PRIORITY);
@@ -224,15 +223,7 @@ impl Cache {
             signatures: info.signatures.clone(),
             ultimate: false,
         };
-        // What is made from its contents is checked when it has come.
-        if self.trusted || !trust.require_signatures || record.is_content_addressed() {
-            return Ok(record);
-        }
-        let fingerprint = info.fingerprint();
-        let is_by = |signature: &Signature| {
-            trust.keys.iter().any(|key| key.verify(fingerprint.as_bytes(), signature))
-        };
-        match info.signatures.iter().any(is_by) {
+        match self.trusted || trust.accepts(&record) {
             true => Ok(record),
             false => Err(CacheError::Untrusted {
                 url: self.url.clone(),

@@ -10,9 +10,9 @@ mod upload;
 
 use thiserror::Error;
 use zeval_model::StorePath;
-use zeval_model::signature::{PublicKey, SignatureError};
+use zeval_model::signature::{PublicKey, Signature, SignatureError, fingerprint};
 
-use crate::store::StoreError;
+use crate::store::{PathInfo, StoreError};
 
 pub use download::{CopyOptions, copy_from, repair_from};
 pub use location::{Cache, Compression};
@@ -74,5 +74,16 @@ impl Trust {
     pub fn in_keys<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Trust, CacheError> {
         let key = |word: &'a str| word.parse().map_err(|error| CacheError::Key(word.to_owned(), error));
         Ok(Trust { keys: words.into_iter().map(key).collect::<Result<_, _>>()?, require_signatures: true })
+    }
+
+    /// Whether a path may come from elsewhere. One that is made from its contents is checked when it has come.
+    pub fn accepts(&self, info: &PathInfo) -> bool {
+        if !self.require_signatures || info.is_content_addressed() {
+            return true;
+        }
+        let text = fingerprint(&info.path, &info.nar_hash, info.nar_size, &info.references);
+        let is_trusted =
+            |signature: &Signature| self.keys.iter().any(|key| key.verify(text.as_bytes(), signature));
+        info.signatures.iter().any(is_trusted)
     }
 }

@@ -39,7 +39,7 @@ impl CachedRealisation {
         let path = string("outPath")?;
         // Nix writes the base name, and once wrote the whole path.
         let path =
-            path.strip_prefix(zeval_model::STORE_DIR).map_or(path, |rest| rest.trim_start_matches('/'));
+            path.strip_prefix(zeval_model::store_dir()).map_or(path, |rest| rest.trim_start_matches('/'));
         let path = StorePath::from_base_name(path).map_err(|error| error.to_string())?;
         let signatures = value.get("signatures").and_then(Value::as_array).into_iter().flatten();
         let signatures = signatures.filter_map(|text| text.as_str()?.parse().ok()).collect();

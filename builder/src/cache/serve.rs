@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use zeval_model::derivation::HashCache;
 use zeval_model::signature::SecretKey;
 use zeval_model::tree::{Walker, everything};
-use zeval_model::{NarInfo, STORE_DIR, StorePath, nar};
+use zeval_model::{NarInfo, StorePath, nar, store_dir};
 
 use super::CachedRealisation;
 use super::listing;
@@ -139,7 +139,7 @@ impl Server {
     fn find(&self, path: &str) -> Result<Body, StoreError> {
         let path = path.trim_start_matches('/');
         if path == DESCRIPTION {
-            let text = format!("StoreDir: {STORE_DIR}\nWantMassQuery: 1\nPriority: {}\n", self.priority);
+            let text = format!("StoreDir: {}\nWantMassQuery: 1\nPriority: {}\n", store_dir(), self.priority);
             return Ok(Body::Text("text/x-nix-cache-info", text.into()));
         }
         if let Some(hash_part) = path.strip_suffix(".narinfo") {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use zeval_model::derivation::HashCache;
 use zeval_model::signature::SecretKey;
 use zeval_model::tree::{Walker, everything};
-use zeval_model::{Algorithm, Hash, Hasher, NarInfo, STORE_DIR, StorePath, nar};
+use zeval_model::{Algorithm, Hash, Hasher, NarInfo, StorePath, nar, store_dir};
 
 use super::listing;
 use super::location::DESCRIPTION;
@@ -123,7 +123,7 @@ impl Upload<'_> {
         let description = self.folder.join(DESCRIPTION);
         match description.exists() {
             true => self.cache.clone().open(self.cancellation).map(drop),
-            false => self.write(DESCRIPTION, format!("StoreDir: {STORE_DIR}\n").as_bytes()),
+            false => self.write(DESCRIPTION, format!("StoreDir: {}\n", store_dir()).as_bytes()),
         }
     }
 

@@ -14,9 +14,9 @@ const INSIDE_GROUP: u32 = 100;
 /// know few ids, so not all of them can be had everywhere.
 const CANDIDATES: [u32; 3] = [872_415_232, 30_001, 65_534];
 
-/// The identity of builds started by this process.
-pub fn choose() -> Identity {
-    let outside = if Uid::effective().is_root() { unused_user() } else { None };
+/// The identity of builds started by this process: `as_caller` lets them be root outside where this process is.
+pub fn choose(as_caller: bool) -> Identity {
+    let outside = if Uid::effective().is_root() && !as_caller { unused_user() } else { None };
     Identity { outside: outside.map(|id| (id, id)), inside_user: INSIDE_USER, inside_group: INSIDE_GROUP }
 }
 

@@ -19,9 +19,11 @@ pub struct Plan {
     pub identity: Identity,
     /// Folder of the physical store.
     pub store: PathBuf,
-    /// Names in `store` that are seen, read-only, below `/nix/store`.
+    /// The logical store: where the paths are seen.
+    pub store_dir: PathBuf,
+    /// Names in `store` that are seen, read-only, below `store_dir`.
     pub closure: Vec<String>,
-    /// Writable folder that is seen as `/nix/store`; the closure is mounted into it.
+    /// Writable folder that is seen as `store_dir`; the closure is mounted into it.
     pub outputs: PathBuf,
     pub binds: Vec<Bind>,
     /// Small read-only files of the new root: absolute path inside, contents.

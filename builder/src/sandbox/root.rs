@@ -32,10 +32,12 @@ pub fn enter(plan: &Plan, is_host_root: bool) -> Result<(), Failure> {
     let root = Root { at: plan.mount_point.clone() };
     detach_from_host()?;
     root.mount_skeleton()?;
+    // The store may be below a folder that is bound.
+    let (around, others): (Vec<&Bind>, Vec<&Bind>) =
+        plan.binds.iter().partition(|bind| plan.store_dir.starts_with(&bind.target));
+    around.into_iter().try_for_each(|bind| root.bind(bind))?;
     root.mount_store(plan)?;
-    for bind in &plan.binds {
-        root.bind(bind)?;
-    }
+    others.into_iter().try_for_each(|bind| root.bind(bind))?;
     root.make_devices()?;
     root.mount_proc(is_host_root)?;
     for (path, contents) in &plan.files {
@@ -66,15 +68,16 @@ impl Root {
 
     fn mount_skeleton(&self) -> Result<(), Failure> {
         mount_tmpfs(&self.at, "mode=0750")?;
-        ["nix", "nix/store", "dev", "proc", "etc"].iter().try_for_each(|folder| make_dir(&self.path(folder)))
+        ["dev", "proc", "etc"].iter().try_for_each(|folder| make_dir(&self.path(folder)))
     }
 
-    /// `/nix/store`: a writable folder for the outputs, with the closure mounted into it.
+    /// The logical store: a writable folder for the outputs, with the closure mounted into it.
     fn mount_store(&self, plan: &Plan) -> Result<(), Failure> {
         // Mounts made from a read-only mount are read-only: one remount serves the whole closure.
         bind_mount(&plan.store, &plan.store)?;
         restrict(&plan.store, MsFlags::MS_RDONLY)?;
-        let store = self.path("nix/store");
+        let store = self.path(&plan.store_dir);
+        make_dirs(&store)?;
         bind_mount(&plan.outputs, &store)?;
         restrict(&store, MsFlags::empty())?;
         plan.closure.iter().try_for_each(|name| {
@@ -246,7 +249,7 @@ pub(super) fn make_dir(path: &Path) -> Result<(), Failure> {
     }
 }
 
-fn make_dirs(path: &Path) -> Result<(), Failure> {
+pub(super) fn make_dirs(path: &Path) -> Result<(), Failure> {
     if path.is_dir() {
         return Ok(());
     }

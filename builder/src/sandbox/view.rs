@@ -1,4 +1,4 @@
-//! The machine as it is, with the store at `/nix/store`: what programs from the store are run in.
+//! The machine as it is, with the store where its paths say: what programs from the store are run in.
 //!
 //! Nothing is shut off here: this is for the user's own programs. Like the sandbox it is made by the running binary
 //! executed anew, before it has a second thread.
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::child::write_map;
 use super::failure::{Failure, Step, user_namespace_hint};
-use super::root::{bind_mount, detach_from_host, make_dir, mount_tmpfs, restrict, show};
+use super::root::{bind_mount, detach_from_host, make_dirs, mount_tmpfs, restrict, show};
 
 /// The hidden first argument; the second one is a [`View`] as JSON.
 pub const VIEW_ENTRY: &str = "__view";
@@ -26,6 +26,8 @@ pub const VIEW_ENTRY: &str = "__view";
 pub struct View {
     /// The folder with the store paths.
     pub store: PathBuf,
+    /// The logical store: where they are to be seen.
+    pub store_dir: PathBuf,
     /// An existing folder that the new root can be made at; nothing is left in it.
     pub mount_point: PathBuf,
     /// A path in the view, or a name to be looked up in its `PATH`.
@@ -88,7 +90,7 @@ fn make(view: &View) -> Result<(), Failure> {
         write_map("gid_map", &format!("{group} {group} 1"))?;
     }
     detach_from_host()?;
-    let place = Path::new(zeval_model::STORE_DIR);
+    let place = view.store_dir.as_path();
     if place.is_dir() {
         return mount_store(&view.store, place);
     }
@@ -96,13 +98,12 @@ fn make(view: &View) -> Result<(), Failure> {
     mount_tmpfs(root, "mode=0755")?;
     for entry in fs::read_dir("/").step(|| "list /".to_owned())? {
         let entry = entry.step(|| "list /".to_owned())?;
-        if entry.file_name() != "nix" {
+        if entry.file_name() != "nix" || !place.starts_with("/nix") {
             show(&entry.path(), &root.join(entry.file_name()))?;
         }
     }
-    make_dir(&root.join("nix"))?;
-    let place = root.join("nix/store");
-    make_dir(&place)?;
+    let place = root.join(place.strip_prefix("/").unwrap_or(place));
+    make_dirs(&place)?;
     mount_store(&view.store, &place)?;
     chroot(root).step(|| "make the new root the root".to_owned())?;
     chdir(&here).step(|| format!("enter {}", here.display()))

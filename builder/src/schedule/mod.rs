@@ -93,7 +93,8 @@ pub struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub fn new(store: &'a Store, options: BuildOptions) -> Builder<'a> {
-        Builder { store, options, identity: choose_identity() }
+        let identity = choose_identity(options.as_caller);
+        Builder { store, options, identity }
     }
 
     /// Makes every output of `wanted` valid, and gives their paths in the same order.

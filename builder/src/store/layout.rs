@@ -1,5 +1,6 @@
 //! Where a store keeps what.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use zeval_model::StorePath;
@@ -13,16 +14,19 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The store rooted at `dir`; for `/` the logical and the physical store are one.
+    /// The store rooted at `dir`; for `/` the logical and the physical store are one. Where `dir/store` is a link, the paths
+    /// are where it leads to: that makes a folder of Nix's, which has its state elsewhere.
     pub fn new(dir: &Path) -> Layout {
         if dir == Path::new("/") {
             return Layout {
                 root: dir.to_owned(),
-                store: PathBuf::from(zeval_model::STORE_DIR),
+                store: PathBuf::from(zeval_model::store_dir()),
                 state: PathBuf::from("/nix/var/zeval"),
             };
         }
-        Layout { root: dir.to_owned(), store: dir.join("store"), state: dir.to_owned() }
+        let store = dir.join("store");
+        let store = fs::read_link(&store).map_or(store, |target| dir.join(target));
+        Layout { root: dir.to_owned(), store, state: dir.to_owned() }
     }
 
     /// What the store is opened by.
@@ -72,8 +76,20 @@ impl Layout {
         self.state.join("tmp")
     }
 
+    /// Links to the users' result links: where a folder of Nix's has them, too.
     pub fn roots(&self) -> PathBuf {
-        self.state.join("roots")
+        self.state.join(if self.is_divided() { "gcroots/auto" } else { "roots" })
+    }
+
+    /// The folders in which every link is a root. Users of Nix put some into `gcroots` by hand.
+    pub fn root_folders(&self) -> Vec<PathBuf> {
+        let own = (!self.is_divided()).then(|| self.roots());
+        own.into_iter().chain([self.state.join("gcroots"), self.profiles()]).collect()
+    }
+
+    /// Whether the paths are not in the folder of the rest.
+    fn is_divided(&self) -> bool {
+        self.store != self.state.join("store")
     }
 
     /// Profiles: links to generations, all of which are roots.

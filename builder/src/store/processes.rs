@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use bstr::ByteSlice;
-use zeval_model::{STORE_DIR, StorePath};
+use zeval_model::{StorePath, store_dir};
 
 /// What each process that we may look at uses of the store whose files are in `physical`: by path, the process's number.
 ///
@@ -21,7 +21,7 @@ pub fn used(physical: &Path) -> BTreeMap<StorePath, u32> {
             text.extend(fs::read(process.path().join(file)).unwrap_or_default());
             text.push(b'\n');
         }
-        for prefix in [Path::new(STORE_DIR), physical] {
+        for prefix in [Path::new(store_dir()), physical] {
             for path in mentioned(&text, prefix) {
                 used.entry(path).or_insert(number);
             }

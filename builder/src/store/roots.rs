@@ -50,7 +50,7 @@ impl Store {
     /// Every root that still exists.
     pub fn roots(&self) -> Result<Vec<Root>, StoreError> {
         let mut roots = Vec::new();
-        for folder in [self.layout.roots(), self.layout.profiles()] {
+        for folder in self.layout.root_folders() {
             self.roots_in(&folder, &mut roots)?;
         }
         roots.sort();
@@ -81,7 +81,7 @@ impl Store {
         for _ in 0..MAX_LINKS {
             let Ok(target) = fs::read_link(&link) else { return locked_roots(&link) };
             let target = link.parent().unwrap_or(Path::new("/")).join(target);
-            let below = [self.layout.store(), Path::new(zeval_model::STORE_DIR)]
+            let below = [self.layout.store(), Path::new(zeval_model::store_dir())]
                 .into_iter()
                 .find_map(|store| target.strip_prefix(store).ok());
             if let Some(below) = below {

@@ -63,7 +63,8 @@ fn source(request: &Request<'_>) -> Result<PathBuf, Error> {
         .filter(|src| !src.is_empty())
         .ok_or_else(|| Error::NoSource { name: name() })?;
     let not_in_store = || Error::NotInStore { name: name(), value: src.to_string() };
-    let below = src.strip_prefix(zeval_model::STORE_DIR.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
+    let below =
+        src.strip_prefix(zeval_model::store_dir().as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
     let below = below.ok_or_else(not_in_store)?.to_path().map_err(|_| not_in_store())?;
     let plain = below.components().all(|component| matches!(component, std::path::Component::Normal(_)));
     if !plain || below.as_os_str().is_empty() {

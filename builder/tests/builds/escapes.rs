@@ -16,6 +16,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::kill;
 use nix::unistd::{Pid, getgid, getgroups, gethostname, getuid};
+use zeval_builder::build::Sandboxing;
 use zeval_builder::sandbox::Bind;
 
 use crate::workshop::*;
@@ -433,7 +434,7 @@ fn no_flags_of_files() {
 
 fn the_machine_is_seen_where_that_is_asked_for_and_allowed() {
     let mut shop = Workshop::new();
-    shop.options.relaxed = true;
+    shop.options.sandboxing = Sandboxing::Relaxed;
     let open = |name: &str, probe: &str| with_variable(input_addressed(name, &[probe]), "__noChroot", "1");
     let seen = shop.read(&shop.add(open("seen", "probe list /,/tmp")));
     let (root, temporary) = seen.split_once('\n').unwrap();

@@ -217,7 +217,7 @@ fn read_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
 
 /// Of what the store path of a file refers to, what the file itself mentions.
 fn mentioned(evaluator: &mut Evaluator, path: &[u8], text: &[u8]) -> Option<&'static Context> {
-    if !path.starts_with(zeval_model::STORE_DIR.as_bytes()) {
+    if !path.starts_with(zeval_model::store_dir().as_bytes()) {
         return None;
     }
     let (store_path, _) = StorePath::split_absolute(&String::from_utf8_lossy(path)).ok()?;
@@ -625,11 +625,12 @@ fn store_path(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<V
     let mut context = None;
     let path = evaluator.coerce_to_path(args[0], &mut context, pos, doing)?;
     let text = String::from_utf8_lossy(&evaluator.session.observed(path, pos)?).into_owned();
-    let (store_path, _) =
-        StorePath::split_absolute(&text).map_err(|error| match text.starts_with("/nix/store/") {
+    let (store_path, _) = StorePath::split_absolute(&text).map_err(|error| {
+        match zeval_model::store_path::is_in_store(text.as_bytes()) {
             true => EvalError::eval(pos, error.to_string()),
             false => EvalError::eval(pos, format!("path '{text}' is not in the Nix store")),
-        })?;
+        }
+    })?;
     let store = &evaluator.session.store;
     if !store.is_read_only() && !store.is_valid(&store_path) {
         return Err(world(pos, format!("path '{store_path}' does not exist in the store")));

@@ -240,7 +240,7 @@ fn constants(settings: &Settings, heap: &mut Heap) -> Vec<(&'static str, Value)>
         ("null", Value::NULL),
         ("langVersion", Value::leaked_int(6)),
         ("nixVersion", heap.string(b"2.34.8")),
-        ("storeDir", heap.string(zeval_model::STORE_DIR.as_bytes())),
+        ("storeDir", heap.string(zeval_model::store_dir().as_bytes())),
         ("nixPath", search_path(settings, heap)),
     ];
     if !settings.pure {

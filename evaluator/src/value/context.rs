@@ -146,7 +146,7 @@ fn shown_built(built: &Built) -> String {
 
 /// An element as [`encode`] writes it, but for the store's folder.
 pub fn encode_base_name(element: &ContextElement) -> String {
-    encode(element).replace(&format!("{}/", zeval_model::STORE_DIR), "")
+    encode(element).replace(&format!("{}/", zeval_model::store_dir()), "")
 }
 
 /// A derivation, as [`encode`] writes it.

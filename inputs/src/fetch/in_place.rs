@@ -167,7 +167,7 @@ impl Fetcher {
 
 fn folder_in_place(input: &Input) -> Result<Option<(InPlace, Input)>> {
     let root = crate::reference::path::clean(Path::new(input.required_text("path")?));
-    let is_plain = root.is_absolute() && !root.starts_with(zeval_model::STORE_DIR) && root.is_dir();
+    let is_plain = root.is_absolute() && !root.starts_with(zeval_model::store_dir()) && root.is_dir();
     let is_pinned = input.attrs.keys().any(|name| name != "type" && name != "path");
     let source = InPlace::new(root, input.clone(), None);
     Ok((is_plain && !is_pinned).then(|| (source, input.clone())))

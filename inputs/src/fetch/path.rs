@@ -59,7 +59,7 @@ impl Fetcher {
         {
             return file;
         }
-        match path.strip_prefix(zeval_model::STORE_DIR) {
+        match path.strip_prefix(zeval_model::store_dir()) {
             Ok(below) => self.store.layout().store().join(below),
             Err(_) => path.to_owned(),
         }

@@ -5,7 +5,7 @@ use std::{
     sync::PoisonError,
 };
 
-use zeval_model::STORE_DIR;
+use zeval_model::store_dir;
 
 use super::Fetcher;
 use crate::{Input, InputError, error::Cause};
@@ -77,7 +77,7 @@ impl Wish {
     /// How to pin the input anew.
     fn renewed(&self) -> String {
         let folder = self.file.parent().unwrap_or(Path::new("."));
-        match folder.starts_with(STORE_DIR) {
+        match folder.starts_with(store_dir()) {
             true => format!("use --override-input {} REF", self.input),
             false => format!("run: zeval flake update {} --flake {}", self.input, folder.display()),
         }

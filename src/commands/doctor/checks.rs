@@ -50,6 +50,7 @@ fn namespaces() -> Check {
         let (store, mount_point) = (tempfile::tempdir()?, tempfile::tempdir()?);
         let view = View {
             store: store.path().to_owned(),
+            store_dir: zeval_model::store_dir().into(),
             mount_point: mount_point.path().to_owned(),
             program: "true".into(),
             arguments: Vec::new(),

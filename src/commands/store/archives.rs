@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 use zeval_model::{
-    ContentAddress, ContentMethod, Hash, STORE_DIR, ingest, nar, store_path::References, tree::Modes,
+    ContentAddress, ContentMethod, Hash, ingest, nar, store_dir, store_path::References, tree::Modes,
 };
 
 use super::{Context, Result, split};
@@ -58,7 +58,7 @@ fn print_path(name: &str, address: ContentAddress) -> Result<()> {
 
 /// `zeval store dump`
 pub fn dump(context: &Context, path: &Path) -> Result<()> {
-    let files = match path.starts_with(STORE_DIR) {
+    let files = match path.starts_with(store_dir()) {
         true => {
             let store = context.store()?;
             let (path, below) = split(&store, path)?;

@@ -65,7 +65,7 @@ pub fn as_json(info: &PathInfo, closure_size: Option<u64>) -> Value {
         "references": strings(&info.references),
         "registrationTime": info.registered,
         "signatures": info.signatures.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "storeDir": zeval_model::STORE_DIR,
+        "storeDir": zeval_model::store_dir(),
         "ultimate": info.ultimate,
         "version": 1,
     });
@@ -121,7 +121,7 @@ pub fn info(context: &Context, json: bool) -> Result<()> {
     let layout = store.layout();
     if json {
         let info = json!({
-            "store": zeval_model::STORE_DIR,
+            "store": zeval_model::store_dir(),
             "physical": layout.store(),
             "state": layout.state(),
             "paths": paths.len(),
@@ -132,7 +132,7 @@ pub fn info(context: &Context, json: bool) -> Result<()> {
         println!("{info}");
         return Ok(());
     }
-    println!("logical store:  {}", zeval_model::STORE_DIR);
+    println!("logical store:  {}", zeval_model::store_dir());
     println!("its files:      {}", layout.store().display());
     println!("state:          {}", layout.state().display());
     println!("valid paths:    {}, {}", paths.len(), human(bytes));

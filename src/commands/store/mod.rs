@@ -17,7 +17,7 @@ use std::{
 };
 
 use zeval_builder::store::Store;
-use zeval_model::{STORE_DIR, StorePath};
+use zeval_model::{StorePath, store_dir};
 
 use super::{Context, Result};
 use crate::{
@@ -61,7 +61,7 @@ pub fn store_path(store: &Store, path: &Path) -> Result<StorePath> {
 
 /// As [`store_path`], with what is below it: empty, or starting with a slash.
 pub fn split(store: &Store, path: &Path) -> Result<(StorePath, String)> {
-    let resolved = if path.starts_with(STORE_DIR) { path.to_owned() } else { logical(store, path)? };
+    let resolved = if path.starts_with(store_dir()) { path.to_owned() } else { logical(store, path)? };
     StorePath::split_absolute(&resolved.to_string_lossy()).map_err(Failed::other)
 }
 
@@ -71,9 +71,9 @@ pub fn logical(store: &Store, given: &Path) -> Result<PathBuf> {
     let real_root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     let mut path = std::path::absolute(given).map_err(Failed::other)?;
     for _ in 0..32 {
-        for root in [root, &real_root, Path::new(STORE_DIR)] {
+        for root in [root, &real_root, Path::new(store_dir())] {
             if let Ok(below) = path.strip_prefix(root) {
-                return Ok(Path::new(STORE_DIR).join(below));
+                return Ok(Path::new(store_dir()).join(below));
             }
         }
         let name = path.file_name().map(ToOwned::to_owned);

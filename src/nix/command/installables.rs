@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use zeval_builder::{schedule::DrvOutput, store::Store};
 use zeval_evaluator::value::context::ContextElement;
 use zeval_evaluator::{Evaluator, Failure, Value, View, eval::coerce::Coercion, position::PosId};
-use zeval_model::{STORE_DIR, StorePath};
+use zeval_model::StorePath;
 
 use super::{
     super::{
@@ -100,7 +100,7 @@ fn in_store(store: &Store, operand: &str) -> Outcome<Option<Meant>> {
         return Ok(None);
     }
     let is_link = || std::path::Path::new(path).is_symlink();
-    if !path.starts_with(&format!("{STORE_DIR}/")) && !is_link() {
+    if !zeval_model::store_path::is_in_store(path.as_bytes()) && !is_link() {
         return Ok(None);
     }
     let Ok(path) = place::store_path(store, path.as_ref()) else { return Ok(None) };

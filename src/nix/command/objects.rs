@@ -69,7 +69,7 @@ pub fn pack(call: &Call) -> Outcome<()> {
         call.warn("'nix nar dump-path' is a deprecated alias for 'nix nar pack'");
     }
     let path = Path::new(call.operand()?);
-    if path.starts_with(zeval_model::STORE_DIR) {
+    if path.starts_with(zeval_model::store_dir()) {
         let store = call.store()?;
         let (path, below) = split(&store, path)?;
         return Ok(nar::dump_path(

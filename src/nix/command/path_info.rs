@@ -127,6 +127,6 @@ fn all_as_json(
     }
     match version {
         1 => Value::Object(all),
-        _ => json!({ "info": all, "storeDir": zeval_model::STORE_DIR, "version": 2 }),
+        _ => json!({ "info": all, "storeDir": zeval_model::store_dir(), "version": 2 }),
     }
 }

@@ -89,7 +89,7 @@ pub fn print_fixed_path(shop: &mut Shop) -> Outcome<()> {
 pub fn dump(shop: &mut Shop) -> Outcome<()> {
     shop.switches([])?;
     let [word] = &shop.arguments[..] else { return usage("only one argument allowed") };
-    let path = match Path::new(word).starts_with(zeval_model::STORE_DIR) {
+    let path = match Path::new(word).starts_with(zeval_model::store_dir()) {
         true => {
             let store = shop.store()?;
             let (path, below) = crate::commands::store::split(&store, word.as_ref())?;
