@@ -67,6 +67,8 @@ pub fn search_entry(entry: &[u8]) -> (Vec<u8>, Vec<u8>) {
 pub enum Input {
     /// `-E`
     Expression(Vec<u8>),
+    /// The same, where relative paths start from this folder.
+    ExpressionIn(Vec<u8>, PathBuf),
     /// Standard input.
     Stdin,
     /// A file or folder, or `<x>`.
@@ -113,6 +115,10 @@ pub fn evaluate(evaluator: &mut Evaluator, input: &Input) -> Result<Value> {
         Input::Expression(text) => {
             evaluator.evaluate_text(Origin::String, text.clone(), base.as_bstr(), Scope::default())
         }
+        Input::ExpressionIn(text, folder) => {
+            let folder = absolute(folder.as_os_str().as_bytes(), &base);
+            evaluator.evaluate_text(Origin::String, text.clone(), folder.as_bstr(), Scope::default())
+        }
         Input::Stdin => {
             evaluator.evaluate_text(Origin::Stdin, read_stdin()?, base.as_bstr(), Scope::default())
         }
@@ -140,7 +146,9 @@ fn read_stdin() -> Result<Vec<u8>> {
 pub fn parsed(evaluator: &mut Evaluator, input: &Input) -> Result<Vec<u8>> {
     let base = base()?;
     match input {
-        Input::Expression(text) => evaluator.parsed(Origin::String, text.clone(), base.as_bstr()),
+        Input::Expression(text) | Input::ExpressionIn(text, _) => {
+            evaluator.parsed(Origin::String, text.clone(), base.as_bstr())
+        }
         Input::Stdin => evaluator.parsed(Origin::Stdin, read_stdin()?, base.as_bstr()),
         Input::File(path) => {
             let path = evaluator.resolve(&absolute(path.as_bytes(), &base), PosId::NONE)?;

@@ -40,13 +40,14 @@ fn compare(session: &Path) -> Result<(), Failed> {
     Err(format!("{}", difference.unified_diff().header("recorded", "found")).into())
 }
 
-const NIX_NAMES: [&str; 7] = [
+const NIX_NAMES: [&str; 8] = [
     "nix",
     "nix-build",
     "nix-collect-garbage",
     "nix-hash",
     "nix-instantiate",
     "nix-prefetch-url",
+    "nix-shell",
     "nix-store",
 ];
 

@@ -68,7 +68,7 @@ pub fn enter(
     let built = build_inputs(context, store, options, drv)?;
     let scratch = store.temporary_folder().map_err(Failed::other)?;
     let here = std::env::current_dir().map_err(Failed::other)?;
-    let places = Places { build: scratch.path(), outputs: &here.join("outputs") };
+    let places = Places { build: scratch.path(), outputs: Some(&here.join("outputs")) };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let environment = development(store, drv, &built, &places, cores).map_err(Failed::other)?;
     for (name, text) in &environment.files {

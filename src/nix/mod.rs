@@ -15,6 +15,7 @@ mod prefetch;
 mod realise;
 pub mod settings;
 mod settings_table;
+mod shell;
 mod store;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -26,13 +27,14 @@ const VERSION: &str = "2.34.8";
 
 type Run = fn(&[OsString]) -> ExitCode;
 
-const COMMANDS: [(&str, Run); 7] = [
+const COMMANDS: [(&str, Run); 8] = [
     ("nix", command::run),
     ("nix-build", build::run),
     ("nix-collect-garbage", collect_garbage::run),
     ("nix-hash", hash::run),
     ("nix-instantiate", instantiate::run),
     ("nix-prefetch-url", prefetch::run),
+    ("nix-shell", shell::run),
     ("nix-store", nix_store::run),
 ];
 

@@ -29,6 +29,14 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// Whether the derivation itself sets this variable of the builder's environment.
+    pub fn has_variable(&self, name: &BString) -> bool {
+        match self {
+            Attributes::Environment(env) => env.contains_key(name),
+            Attributes::Structured(_) => false,
+        }
+    }
+
     /// A list of words.
     pub fn words(&self, name: &str) -> Answer<Option<Vec<String>>> {
         match self {

@@ -15,7 +15,7 @@ use crate::sandbox::Surroundings;
 use crate::store::Store;
 
 /// Variables that are the machine's, not the build's: the user keeps their own.
-const OWN: [&str; 6] = ["HOME", "TERM", "PWD", "NIX_LOG_FD", "SSL_CERT_FILE", "TZ"];
+const OWN: [&str; 7] = ["PATH", "HOME", "TERM", "PWD", "NIX_LOG_FD", "SSL_CERT_FILE", "TZ"];
 
 /// The environment of a derivation, to be used by hand.
 pub struct Development {
@@ -31,11 +31,12 @@ pub struct Development {
 pub struct Places<'a> {
     /// For what is temporary.
     pub build: &'a Path,
-    /// For the outputs, by name.
-    pub outputs: &'a Path,
+    /// For the outputs, by name; without it they are where the builder would make them.
+    pub outputs: Option<&'a Path>,
 }
 
-/// The environment of a derivation. `built` are the outputs of its inputs, all of which are valid.
+/// The environment of a derivation. `built` are the outputs of its inputs; those
+/// that are not valid are named nevertheless.
 pub fn development(
     store: &Store,
     drv_path: &StorePath,
@@ -47,7 +48,8 @@ pub fn development(
     let drv = resolved(&written, built)?;
     let attributes = Attributes::of(&drv)?;
     let scratch = scratch_paths(&drv, drv_path)?;
-    let direct: BTreeSet<StorePath> = built.values().chain(&written.input_sources).cloned().collect();
+    let mut direct: BTreeSet<StorePath> = built.values().chain(&written.input_sources).cloned().collect();
+    direct.retain(|path| store.is_valid(path).unwrap_or(false));
     let surroundings = Surroundings::default();
     let preparation = Preparation {
         store,
@@ -61,20 +63,18 @@ pub fn development(
         certificates: None,
     };
     let start = preparation.start()?;
-    let outputs: Vec<(String, String)> = scratch
-        .iter()
-        .map(|(name, path)| (path.to_string(), places.outputs.join(name).display().to_string()))
-        .collect();
+    let moved = places.outputs.into_iter().flat_map(|folder| {
+        scratch.iter().map(|(name, path)| (path.to_string(), folder.join(name).display().to_string()))
+    });
+    let outputs: Vec<(String, String)> = moved.collect();
     let place = |text: &[u8]| {
         outputs.iter().fold(text.to_vec(), |text, (path, place)| match text.find(path) {
             Some(_) => text.replace(path, place),
             None => text,
         })
     };
-    let says_path = drv.env.contains_key(b"PATH".as_bstr());
-    let is_wanted = |name: &BString| {
-        !OWN.iter().any(|own| name.as_bytes() == own.as_bytes()) && (says_path || name.as_bytes() != b"PATH")
-    };
+    let is_own = |name: &BString| OWN.iter().any(|own| name.as_bytes() == own.as_bytes());
+    let is_wanted = |name: &BString| !is_own(name) || attributes.has_variable(name);
     let build = places.build.display().to_string();
     let variables = start.environment.into_iter().filter(|(name, _)| is_wanted(name)).map(|(name, value)| {
         let below = value.strip_prefix(surroundings.build_folder.as_os_str().as_bytes());
