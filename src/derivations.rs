@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use zeval_evaluator::{
-    Evaluator, Failure, Symbol, Value, View,
+    ErrorKind, Evaluator, Failure, Symbol, Value, View,
     eval::{coerce::Coercion, error::Traced},
     position::PosId,
     print,
@@ -39,13 +39,31 @@ pub fn find(
     value: Value,
     given: &[(Symbol, Value)],
 ) -> Result<Vec<Found>, Unsuitable> {
-    let mut search = Search { given, seen: HashSet::new(), found: Vec::new() };
+    let mut search = Search { given, skips: false, seen: HashSet::new(), found: Vec::new() };
     search.value(evaluator, value, "")?;
     Ok(search.found)
 }
 
+/// The same, without those that fail by `throw` or `assert`.
+pub fn find_what_evaluates(
+    evaluator: &mut Evaluator,
+    value: Value,
+    given: &[(Symbol, Value)],
+) -> Result<Vec<Found>, Unsuitable> {
+    let mut search = Search { given, skips: true, seen: HashSet::new(), found: Vec::new() };
+    search.value(evaluator, value, "")?;
+    Ok(search.found)
+}
+
+/// Whether an expression refuses to be what was asked for: a package for another system, say.
+pub fn is_refusal(failure: &Failure) -> bool {
+    matches!(failure.kind, ErrorKind::Throw | ErrorKind::Assertion)
+}
+
 struct Search<'s> {
     given: &'s [(Symbol, Value)],
+    /// Whether what refuses is left out.
+    skips: bool,
     seen: HashSet<usize>,
     found: Vec<Found>,
 }
@@ -60,6 +78,8 @@ impl Search<'_> {
             View::Attrs(attrs) => {
                 let sorted = attrs.flatten(&mut evaluator.heap).sorted();
                 let _offer = evaluator.offer_derivations(sorted.iter().map(|(_, slot)| slot.get()));
+                // How `nix-env` marks a set of package sets.
+                let combines = attrs.get(Symbol::intern(b"_combineChannels")).is_some();
                 for (name, slot) in sorted {
                     if !is_plain(name.text()) {
                         continue;
@@ -67,7 +87,12 @@ impl Search<'_> {
                     let doing = || format!("while evaluating the attribute '{}'", print::attr_name(name));
                     let pos = attrs.position(name).unwrap_or(PosId::NONE);
                     let inner = join(path, &name.text().to_string());
-                    match self.member(evaluator, slot.get(), &inner, pos) {
+                    let found = match combines {
+                        true => self.value(evaluator, slot.get(), &inner),
+                        false => self.member(evaluator, slot.get(), &inner, pos),
+                    };
+                    match found {
+                        Err(Unsuitable::Failure(failure)) if self.skips && is_refusal(&failure) => {}
                         Err(Unsuitable::Failure(failure)) => {
                             Err::<(), Failure>(failure).traced(pos, doing)?;
                         }

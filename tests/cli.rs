@@ -40,10 +40,11 @@ fn compare(session: &Path) -> Result<(), Failed> {
     Err(format!("{}", difference.unified_diff().header("recorded", "found")).into())
 }
 
-const NIX_NAMES: [&str; 8] = [
+const NIX_NAMES: [&str; 9] = [
     "nix",
     "nix-build",
     "nix-collect-garbage",
+    "nix-env",
     "nix-hash",
     "nix-instantiate",
     "nix-prefetch-url",

@@ -68,7 +68,7 @@ fn effort<'e>(efforts: &'e HashMap<String, Effort>, built: &BuiltPath) -> Option
 }
 
 /// A time of the clock of Greenwich.
-fn date(seconds: i64) -> String {
+pub fn date(seconds: i64) -> String {
     const DAY: i64 = 86_400;
     let (year, month, day) = civil(seconds.div_euclid(DAY));
     let of_day = seconds.rem_euclid(DAY);

@@ -12,7 +12,7 @@ mod explain;
 mod fetch;
 pub mod flake;
 mod fmt;
-mod history;
+pub mod history;
 pub mod host;
 mod init;
 mod instantiate;

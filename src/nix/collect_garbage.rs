@@ -1,13 +1,6 @@
 //! `nix-collect-garbage`: deletes old generations of profiles, and what nothing needs.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    fs, io,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeSet, ffi::OsString, fs, io, path::Path, process::ExitCode, time::Duration};
 
 use zeval_builder::{cancel::Cancellation, store::Limit};
 
@@ -16,6 +9,7 @@ use super::{
     nix_store::{Collection, collect, collect_options, size},
     outcome::{Outcome, end, usage},
     place,
+    profiles::{self, Doomed, Profile},
 };
 
 const HELP: &str = "Usage: nix-collect-garbage [FLAGS]
@@ -64,10 +58,10 @@ fn run_with(options: &Options, common: &Common) -> Outcome<()> {
         return usage(format!("unexpected argument '{}'", operand.to_string_lossy()));
     }
     let limit = options.max_freed.as_deref().map(size).transpose()?.map(Limit::Freed);
-    let age = options.older_than.as_deref().map(days).transpose()?;
+    let age = options.older_than.as_deref().map(profiles::days).transpose()?;
     let store = place::open(common)?;
     if options.delete_old || age.is_some() {
-        for folder in [Some(store.layout().profiles()), own_profiles()].into_iter().flatten() {
+        for folder in [Some(store.layout().profiles()), profiles::folder()].into_iter().flatten() {
             delete_generations(&folder, age, options.dry_run)?;
         }
     }
@@ -88,66 +82,25 @@ fn run_with(options: &Options, common: &Common) -> Outcome<()> {
     Ok(())
 }
 
-/// `14d`
-fn days(text: &str) -> Outcome<Duration> {
-    const DAY: u64 = 24 * 60 * 60;
-    let number =
-        text.strip_suffix('d').and_then(|number| number.parse::<u64>().ok()).filter(|&days| days > 0);
-    match number {
-        Some(days) => Ok(Duration::from_secs(days * DAY)),
-        None => usage(format!("invalid number of days specifier '{text}', expected something like '14d'")),
-    }
-}
-
-/// Where Nix keeps the profiles of a user.
-fn own_profiles() -> Option<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-    let state = state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")));
-    Some(state?.join("nix/profiles"))
-}
-
-/// Deletes the links of generations that are not current, and are older than `age` if one is given.
+/// Deletes the generations that are not current, and are older than `age` if one is given, of all profiles in a folder and
+/// those below it.
 fn delete_generations(folder: &Path, age: Option<Duration>, dry_run: bool) -> Outcome<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
-    let mut profiles: BTreeMap<String, Vec<(u64, PathBuf)>> = BTreeMap::new();
+    let mut found = BTreeSet::new();
     for entry in entries {
         let entry = entry?;
-        let path = entry.path();
         if entry.file_type()?.is_dir() {
-            delete_generations(&path, age, dry_run)?;
-        } else if let Some((profile, number)) = generation(&entry.file_name().to_string_lossy()) {
-            profiles.entry(profile).or_default().push((number, path));
+            delete_generations(&entry.path(), age, dry_run)?;
+        } else if let Some((profile, _)) = profiles::numbered(&entry.file_name().to_string_lossy()) {
+            found.insert(profile);
         }
     }
-    for (profile, mut generations) in profiles {
-        generations.sort();
-        let current = fs::read_link(folder.join(&profile)).ok();
-        let current = current.as_deref().and_then(Path::file_name);
-        let mut newer_is_old_enough = false;
-        for (number, link) in generations.iter().rev() {
-            let modified = fs::symlink_metadata(link)?.modified()?;
-            let is_old = age
-                .is_none_or(|age| SystemTime::now().duration_since(modified).is_ok_and(|past| past >= age));
-            // The generation that was current when the age began is kept.
-            let doomed = is_old && (age.is_none() || newer_is_old_enough) && link.file_name() != current;
-            newer_is_old_enough |= is_old;
-            if doomed {
-                let verb = if dry_run { "would remove" } else { "removing" };
-                eprintln!("{verb} profile version {number}");
-                if !dry_run {
-                    fs::remove_file(link)?;
-                }
-            }
-        }
+    let doomed = age.map_or(Doomed::Old, Doomed::OlderThan);
+    for profile in found {
+        Profile::at(&folder.join(profile))?.delete(&doomed, dry_run, |text| eprintln!("{text}"))?;
     }
     Ok(())
-}
-
-/// `NAME-NUMBER-link`
-fn generation(name: &str) -> Option<(String, u64)> {
-    let (profile, number) = name.strip_suffix("-link")?.rsplit_once('-')?;
-    Some((profile.to_owned(), number.parse().ok()?))
 }

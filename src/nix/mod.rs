@@ -3,6 +3,7 @@
 mod build;
 mod collect_garbage;
 mod command;
+mod env;
 mod errors;
 mod flags;
 mod hash;
@@ -12,6 +13,7 @@ mod nix_store;
 mod outcome;
 mod place;
 mod prefetch;
+mod profiles;
 mod realise;
 pub mod settings;
 mod settings_table;
@@ -27,10 +29,11 @@ const VERSION: &str = "2.34.8";
 
 type Run = fn(&[OsString]) -> ExitCode;
 
-const COMMANDS: [(&str, Run); 8] = [
+const COMMANDS: [(&str, Run); 9] = [
     ("nix", command::run),
     ("nix-build", build::run),
     ("nix-collect-garbage", collect_garbage::run),
+    ("nix-env", env::run),
     ("nix-hash", hash::run),
     ("nix-instantiate", instantiate::run),
     ("nix-prefetch-url", prefetch::run),

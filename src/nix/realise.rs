@@ -13,6 +13,7 @@ use zeval_builder::{
     fetch::{self, FetchError, Reason},
     schedule::{Builder, DrvOutput, Failure, RealiseError},
     store::Store,
+    user_environment,
 };
 use zeval_model::{Derivation, StorePath, derivation::DerivationKind};
 
@@ -97,7 +98,8 @@ impl<'s> Realiser<'s> {
         {
             return fail(nothing_to_compare(&new.drv));
         }
-        let lines = Lines::new(self.verbosity, self.build_output, self.named);
+        let mut lines = Lines::new(self.verbosity, self.build_output, self.named);
+        lines.checks = self.options.check != Check::Nothing && !self.options.repair;
         let builder = Builder::new(self.store, self.options.clone());
         match builder.build(&wanted, &lines, &Cancellation::new()) {
             Ok(_) => {}
@@ -257,13 +259,17 @@ impl<'s> Realiser<'s> {
                 format!("timed out after {} seconds", limit.as_secs())
             }
             BuildError::Differs { path, kept, .. } => {
-                let kept = kept.as_ref().map(|kept| format!(" from '{}'", kept.display()));
+                let kept = kept.as_ref().map(|kept| format!(" from \"{}\"", kept.display()));
                 format!(
-                    "derivation '{drv}' may not be deterministic: output '{path}' differs{}",
+                    "derivation '{drv}' may not be deterministic: output \"{path}\" differs{}",
                     kept.unwrap_or_default()
                 )
             }
             BuildError::NothingToCompare { .. } => nothing_to_compare(drv),
+            BuildError::UserEnvironment(error) => {
+                eprint!("{}", errors::message(&conflict(error)));
+                self.cannot_build(drv, "builder failed with exit code 1.")
+            }
             error => self.cannot_build(drv, &format!("{error}.")),
         }
     }
@@ -283,6 +289,18 @@ impl<'s> Realiser<'s> {
             let _ = writeln!(text, "  {path}");
         }
         text
+    }
+}
+
+/// Why a user environment could not be made.
+pub fn conflict(error: &user_environment::Error) -> String {
+    match error {
+        user_environment::Error::Conflict(one, other) => format!(
+            "Unable to build profile. There is a conflict for the following files:\n\n  \"{}\"\n  \"{}\"",
+            one.display(),
+            other.display()
+        ),
+        error => error.to_string(),
     }
 }
 
@@ -365,6 +383,8 @@ fn exit_status(failures: &[Failure], is_fixed: impl Fn(&StorePath) -> bool) -> u
 pub struct Lines {
     verbosity: i32,
     build_output: bool,
+    /// Whether what was built is built again, to be compared.
+    checks: bool,
     /// The names of what is being built, if they are to be shown.
     names: Option<Mutex<HashMap<ActivityId, String>>>,
 }
@@ -372,7 +392,7 @@ pub struct Lines {
 impl Lines {
     /// How much is said, whether what builders print is shown, and whether with the name of the build.
     pub fn new(verbosity: i32, build_output: bool, named: bool) -> Lines {
-        Lines { verbosity, build_output, names: named.then(Mutex::default) }
+        Lines { verbosity, build_output, checks: false, names: named.then(Mutex::default) }
     }
 
     fn started(&self, id: ActivityId, name: String) {
@@ -401,7 +421,10 @@ impl Observer for Lines {
         match event {
             Event::Started { id, drv, name, .. } => {
                 if self.verbosity >= INFO {
-                    eprintln!("building '{drv}'...");
+                    match self.checks {
+                        true => eprintln!("checking outputs of '{drv}'..."),
+                        false => eprintln!("building '{drv}'..."),
+                    }
                 }
                 self.started(id, name);
             }
@@ -409,7 +432,7 @@ impl Observer for Lines {
             Event::WaitingForLock { path, .. } if self.verbosity >= INFO => {
                 eprintln!("waiting for lock on '{path}'");
             }
-            Event::Kept { path, .. } => eprintln!("note: keeping build directory '{}'", path.display()),
+            Event::Kept { path, .. } => eprintln!("note: keeping build directory \"{}\"", path.display()),
             Event::Warning { text } if self.verbosity >= WARN => eprintln!("warning: {text}"),
             _ => {}
         }

@@ -117,7 +117,8 @@ impl Script {
             // Ruby looks for its own name in the first line; a file that is loaded has none to look for.
             command.extend_from_slice(b" -e 'load(ARGV.shift)' --");
         }
-        for word in [self.file.as_os_str()].into_iter().chain(self.arguments.iter().map(|word| word.as_os_str()))
+        for word in
+            [self.file.as_os_str()].into_iter().chain(self.arguments.iter().map(|word| word.as_os_str()))
         {
             command.push(b' ');
             command.extend(quoted(word.as_bytes()));
@@ -202,10 +203,11 @@ fn prepare(options: &Options, mut common: Common) -> Outcome<Option<Ready>> {
     let opened = nix_store.open()?;
     let store = Arc::clone(&opened.store);
     let mut wanted = inputs(options, &store, &drv)?;
-    wanted.extend(from_packages.iter().map(|drv| Wanted::Outputs {
-        drv: drv.clone(),
-        outputs: BTreeSet::from(["out".to_owned()]),
-    }));
+    wanted.extend(
+        from_packages
+            .iter()
+            .map(|drv| Wanted::Outputs { drv: drv.clone(), outputs: BTreeSet::from(["out".to_owned()]) }),
+    );
     let realiser = Realiser::new(&store, opened.options().clone(), &common);
     realiser.announce(&wanted)?;
     if options.dry_run {
@@ -278,9 +280,10 @@ fn stored(nix_store: &NixStore, input: &Input) -> Outcome<Option<StorePath>> {
 /// What is to be evaluated.
 fn expressions(options: &Options, common: &Common, operands: Vec<OsString>) -> Outcome<Vec<Input>> {
     if options.packages {
-        let mut text = b"{...}@args: with import <nixpkgs> args; (pkgs.runCommandCC or pkgs.runCommand) \"shell\" \
+        let mut text =
+            b"{...}@args: with import <nixpkgs> args; (pkgs.runCommandCC or pkgs.runCommand) \"shell\" \
                          { buildInputs = [ "
-            .to_vec();
+                .to_vec();
         for operand in &operands {
             text.extend([b"(", operand.as_bytes(), b") "].concat());
         }
@@ -289,7 +292,8 @@ fn expressions(options: &Options, common: &Common, operands: Vec<OsString>) -> O
     }
     let base = options.script.as_ref().and_then(|script| script.file.parent()).unwrap_or(Path::new(""));
     if options.expressions {
-        let from_script = common.settings.is_on("nix-shell-shebang-arguments-relative-to-script") != Some(false);
+        let from_script =
+            common.settings.is_on("nix-shell-shebang-arguments-relative-to-script") != Some(false);
         let expression = |text: OsString| match from_script {
             true => Input::ExpressionIn(evaluation::bytes(&text), base.to_owned()),
             false => Input::Expression(evaluation::bytes(&text)),
@@ -411,7 +415,8 @@ fn shell_of_packages(evaluator: &mut Evaluator, common: &Common) -> Option<Store
 fn inputs(options: &Options, store: &Store, drv: &StorePath) -> Outcome<Vec<Wanted>> {
     let mut excluded = Vec::new();
     for pattern in &options.exclude {
-        let regex = Regex::new(pattern).map_err(|error| Stop::of(format!("invalid regex '{pattern}': {error}")))?;
+        let regex =
+            Regex::new(pattern).map_err(|error| Stop::of(format!("invalid regex '{pattern}': {error}")))?;
         excluded.push(regex);
     }
     let read = store.derivation(drv)?;
