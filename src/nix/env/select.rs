@@ -88,18 +88,15 @@ pub fn selectors(texts: &[String]) -> Outcome<Vec<Selector>> {
 
 /// Every pattern must have fitted something.
 pub fn check_use(selectors: &[Selector], known: &[Package]) -> Outcome<()> {
-    for selector in selectors.iter().filter(|selector| selector.hits == 0 && selector.text != "*") {
-        let names: Vec<String> = known.iter().map(|package| package.name_and_version().0).collect();
-        let names: BTreeSet<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
-        let close = zeval_evaluator::suggest::closest(
-            selector.text.as_bytes().into(),
-            names.into_iter().map(|name| name.into()),
-        );
-        let message = format!("selector '{}' matches no derivations", selector.text);
-        let error = EvalError::new(ErrorKind::Eval, PosId::NONE, message).suggest(close);
-        return Err(Stop::Evaluation(error));
-    }
-    Ok(())
+    let unused = selectors.iter().find(|selector| selector.hits == 0 && selector.text != "*");
+    let Some(selector) = unused else { return Ok(()) };
+    let names: BTreeSet<String> = known.iter().map(|package| package.name_and_version().0).collect();
+    let close = zeval_evaluator::suggest::closest(
+        selector.text.as_bytes().into(),
+        names.iter().map(|name| name.as_bytes().into()),
+    );
+    let message = format!("selector '{}' matches no derivations", selector.text);
+    Err(Stop::Evaluation(EvalError::new(ErrorKind::Eval, PosId::NONE, message).suggest(close)))
 }
 
 /// The packages whose names fit; of those with the same name only the best, if wanted.
@@ -359,10 +356,10 @@ fn gather(env: &Env<'_>, folder: &Path, sets: &mut BTreeMap<String, PathBuf>) ->
 fn resolved(env: &Env<'_>, path: &Path) -> (PathBuf, PathBuf) {
     match crate::commands::store::logical(env.store, path) {
         Ok(logical) => {
-            let below = logical.strip_prefix(zeval_model::STORE_DIR).unwrap_or(&logical);
+            let below = logical.strip_prefix(zeval_model::store_dir()).unwrap_or(&logical);
             let physical = env.store.layout().store().join(below);
             match fs::read_link(&physical) {
-                Ok(target) if target.starts_with(zeval_model::STORE_DIR) => resolved(env, &target),
+                Ok(target) if target.starts_with(zeval_model::store_dir()) => resolved(env, &target),
                 _ => (logical, physical),
             }
         }

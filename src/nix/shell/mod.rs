@@ -471,6 +471,7 @@ impl Ready {
         }
         let view = View {
             store: self.store.layout().store().to_owned(),
+            store_dir: zeval_model::store_dir().into(),
             mount_point: self.store.layout().temporary(),
             program: self.shell.program.clone(),
             arguments,
