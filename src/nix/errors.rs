@@ -108,7 +108,7 @@ fn indented(prefix: &str, text: &str) -> String {
 
 /// What a terminal that shows no colours gets: tabs become spaces up to the next multiple of eight columns, which Nix counts
 /// from the start of the message, over line breaks.
-fn expand_tabs(text: &str) -> String {
+pub fn expand_tabs(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut column = 0;
     let mut chars = text.chars();

@@ -127,10 +127,11 @@ pub fn session(common: &Common, store: &Arc<NixStore>) -> Arc<Session> {
     let quiet = common.verbosity < WARN;
     let messages = move |message: &str| {
         if !quiet || message.starts_with("trace: ") {
-            match message.split_once(WARNING) {
-                Some(("", text)) => output::tell(&format!("{}\n", super::errors::aligned(WARNING, text))),
-                _ => output::tell(&format!("{message}\n")),
-            }
+            let shown = match message.split_once(WARNING) {
+                Some(("", text)) => super::errors::aligned(WARNING, text),
+                _ => message.to_owned(),
+            };
+            output::tell(&format!("{}\n", super::errors::expand_tabs(&shown)));
         }
     };
     let session = Session::with_messages(settings, store.clone(), Box::new(messages));

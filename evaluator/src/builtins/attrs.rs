@@ -1,6 +1,6 @@
 //! Looking into attribute sets.
 
-use super::Builtin;
+use super::{Builtin, Kind};
 use crate::{
     eval::{
         Evaluator,
@@ -14,10 +14,10 @@ use crate::{
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("attrNames", 1, 1, attr_names),
     Builtin::new("attrValues", 1, 1, attr_values),
-    Builtin::new("getAttr", 2, 3, get_attr),
-    Builtin::new("hasAttr", 2, 3, has_attr),
-    Builtin::new("unsafeGetAttrPos", 2, 3, attr_position),
-    Builtin::new("catAttrs", 2, 3, cat_attrs),
+    Builtin::new("getAttr", 2, 3, get_attr).after(Kind::String),
+    Builtin::new("hasAttr", 2, 3, has_attr).after(Kind::String),
+    Builtin::new("unsafeGetAttrPos", 2, 3, attr_position).after(Kind::String),
+    Builtin::new("catAttrs", 2, 3, cat_attrs).after(Kind::String),
 ];
 
 /// An attribute that a builtin cannot do without.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use zeval_model::store_path::StorePath;
 
-use super::Builtin;
+use super::{Builtin, Kind};
 use crate::{
     eval::{
         Evaluator,
@@ -22,7 +22,7 @@ use crate::{
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("hasContext", 1, 1, has_context),
     Builtin::new("getContext", 1, 1, get_context),
-    Builtin::new("appendContext", 2, 3, append_context),
+    Builtin::new("appendContext", 2, 3, append_context).after(Kind::String),
     Builtin::new("unsafeDiscardStringContext", 1, 1, discard),
     Builtin::new("unsafeDiscardOutputDependency", 1, 1, discard_output_dependency),
     Builtin::new("addDrvOutputDependencies", 1, 1, add_output_dependencies),

@@ -9,7 +9,7 @@ use zeval_model::{
     tree::FileType,
 };
 
-use super::Builtin;
+use super::{Builtin, Kind};
 use crate::{
     embedded::{self, Entry},
     eval::{
@@ -35,15 +35,15 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("readDir", 1, 1, read_dir),
     Builtin::new("readFileType", 1, 1, read_file_type),
     Builtin::new("pathExists", 1, 1, path_exists),
-    Builtin::new("findFile", 2, 3, find_file),
+    Builtin::new("findFile", 2, 1, find_file),
     Builtin::new("baseNameOf", 1, 1, base_name_of),
     Builtin::new("dirOf", 1, 1, dir_of),
     Builtin::new("toPath", 1, 1, to_path),
     Builtin::new("path", 1, 1, path),
     Builtin::new("filterSource", 2, 3, filter_source),
-    Builtin::new("toFile", 2, 3, to_file),
+    Builtin::new("toFile", 2, 3, to_file).after(Kind::String),
     Builtin::new("storePath", 1, 1, store_path),
-    Builtin::new("hashFile", 2, 3, hash_file),
+    Builtin::new("hashFile", 2, 1, hash_file),
     Builtin::new("getEnv", 1, 1, get_env),
 ];
 

@@ -1,6 +1,6 @@
 //! Lists.
 
-use super::Builtin;
+use super::{Builtin, Kind};
 use crate::{
     eval::{
         Evaluator,
@@ -22,14 +22,14 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("head", 1, 1, head),
     Builtin::new("tail", 1, 1, tail),
     Builtin::new("length", 1, 1, length),
-    Builtin::new("foldl'", 3, 4, foldl),
-    Builtin::new("any", 2, 2, |e, args, pos| any_all(e, args, pos, &ANY, true)),
-    Builtin::new("all", 2, 2, |e, args, pos| any_all(e, args, pos, &ALL, false)),
+    Builtin::new("foldl'", 3, 5, foldl).after(Kind::Function),
+    Builtin::new("any", 2, 3, |e, args, pos| any_all(e, args, pos, &ANY, true)).after(Kind::Function),
+    Builtin::new("all", 2, 3, |e, args, pos| any_all(e, args, pos, &ALL, false)).after(Kind::Function),
     Builtin::new("genList", 2, 2, gen_list),
-    Builtin::new("partition", 2, 2, partition),
+    Builtin::new("partition", 2, 3, partition).after(Kind::Function),
     Builtin::new("concatLists", 1, 1, concat_lists),
-    Builtin::new("concatMap", 2, 2, concat_map),
-    Builtin::new("groupBy", 2, 2, group_by),
+    Builtin::new("concatMap", 2, 3, concat_map).after(Kind::Function),
+    Builtin::new("groupBy", 2, 3, group_by).after(Kind::Function),
 ];
 
 fn map(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {

@@ -32,7 +32,7 @@ use crate::{
     position::PosId,
     session::Settings,
     symbol::Symbol,
-    value::{Heap, Value},
+    value::{Heap, Value, View},
 };
 
 /// The most arguments that a builtin takes.
@@ -47,15 +47,66 @@ pub struct Builtin {
     pub name: &'static str,
     /// How many arguments it takes.
     pub arity: u8,
-    /// Which arguments it is sure to evaluate: bit 0 is the first.
+    /// Which arguments it is sure to evaluate, in their order, if those before are of the kinds in `after`: bit 0 is the first.
     pub strict: u8,
+    /// What the first and the second argument have to be for the next one to be evaluated.
+    after: [Kind; MAX_ARITY - 1],
     /// What it does.
     pub function: Function,
 }
 
+/// What an argument is to be before a builtin looks at the next one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Any,
+    Int,
+    /// An integer that is not negative.
+    Index,
+    String,
+    List,
+    Attrs,
+    /// Anything that can be called.
+    Function,
+}
+
+impl Kind {
+    fn is_of(self, value: Value) -> bool {
+        match (self, value.view()) {
+            (Kind::Any, _)
+            | (Kind::Int, View::Int(_))
+            | (Kind::String, View::String(_))
+            | (Kind::List, View::List(_))
+            | (Kind::Attrs, View::Attrs(_))
+            | (Kind::Function, View::Closure(_) | View::Builtin(_) | View::Partial(_)) => true,
+            (Kind::Index, View::Int(number)) => number >= 0,
+            (Kind::Function, View::Attrs(attrs)) => attrs.find(crate::symbol::known().functor).is_some(),
+            _ => false,
+        }
+    }
+}
+
 impl Builtin {
     const fn new(name: &'static str, arity: u8, strict: u8, function: Function) -> Builtin {
-        Builtin { name, arity, strict, function }
+        Builtin { name, arity, strict, after: [Kind::Any; MAX_ARITY - 1], function }
+    }
+
+    /// A builtin of which no argument but the first is evaluated unless that is of a kind.
+    const fn after(mut self, kind: Kind) -> Builtin {
+        self.after[0] = kind;
+        self
+    }
+
+    /// The same for the third argument and the second.
+    const fn then(mut self, kind: Kind) -> Builtin {
+        self.after[1] = kind;
+        self
+    }
+
+    /// Whether it is sure to evaluate the argument that comes after those.
+    #[inline(always)]
+    pub(crate) fn needs_next(&self, before: &[Value]) -> bool {
+        self.strict & 1 << before.len() != 0
+            && before.iter().zip(self.after).all(|(value, kind)| kind == Kind::Any || kind.is_of(*value))
     }
 
     /// Whether errors tell that this builtin was being called: those that only pass control on do not.

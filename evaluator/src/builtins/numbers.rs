@@ -1,6 +1,6 @@
 //! Arithmetic, bits, rounding and order.
 
-use super::Builtin;
+use super::{Builtin, Kind};
 use crate::{
     eval::{
         Evaluator,
@@ -17,9 +17,9 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("mul", 2, 3, |e, args, pos| e.arithmetic(&MULTIPLY, args[0], args[1], pos)),
     Builtin::new("div", 2, 3, |e, args, pos| e.arithmetic(&DIVIDE, args[0], args[1], pos)),
     Builtin::new("lessThan", 2, 3, |e, args, pos| Ok(Value::bool(e.less_than(args[0], args[1], pos, "")?))),
-    Builtin::new("bitAnd", 2, 3, |e, args, pos| bits(e, args, pos, "bitAnd", |a, b| a & b)),
-    Builtin::new("bitOr", 2, 3, |e, args, pos| bits(e, args, pos, "bitOr", |a, b| a | b)),
-    Builtin::new("bitXor", 2, 3, |e, args, pos| bits(e, args, pos, "bitXor", |a, b| a ^ b)),
+    Builtin::new("bitAnd", 2, 3, |e, args, pos| bits(e, args, pos, "bitAnd", |a, b| a & b)).after(Kind::Int),
+    Builtin::new("bitOr", 2, 3, |e, args, pos| bits(e, args, pos, "bitOr", |a, b| a | b)).after(Kind::Int),
+    Builtin::new("bitXor", 2, 3, |e, args, pos| bits(e, args, pos, "bitXor", |a, b| a ^ b)).after(Kind::Int),
     Builtin::new("ceil", 1, 1, |e, args, pos| round(e, args, pos, "ceil", f64::ceil)),
     Builtin::new("floor", 1, 1, |e, args, pos| round(e, args, pos, "floor", f64::floor)),
 ];

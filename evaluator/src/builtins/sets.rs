@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::Builtin;
+use super::{Builtin, Kind};
 use crate::{
     eval::{Evaluator, error::Result},
     position::PosId,
@@ -11,11 +11,11 @@ use crate::{
 };
 
 pub(super) const BUILTINS: &[Builtin] = &[
-    Builtin::new("removeAttrs", 2, 3, remove_attrs),
+    Builtin::new("removeAttrs", 2, 3, remove_attrs).after(Kind::Attrs),
     Builtin::new("listToAttrs", 1, 1, list_to_attrs),
-    Builtin::new("intersectAttrs", 2, 3, intersect_attrs),
+    Builtin::new("intersectAttrs", 2, 3, intersect_attrs).after(Kind::Attrs),
     Builtin::new("mapAttrs", 2, 2, map_attrs),
-    Builtin::new("zipAttrsWith", 2, 2, zip_attrs_with),
+    Builtin::new("zipAttrsWith", 2, 3, zip_attrs_with).after(Kind::Function),
 ];
 
 /// A set from entries in the order of their symbols.
@@ -35,9 +35,6 @@ fn remove_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result
         removed.extend(Symbol::find(evaluator.expect_plain_string(element, pos, context)?));
     }
     removed.sort_unstable();
-    if !removed.iter().any(|&name| attrs.find(name).is_some()) {
-        return evaluator.force(args[0]);
-    }
     let flat = attrs.flatten(&mut evaluator.heap);
     let positions = flat.keys.positions();
     let kept: Vec<(Symbol, PosId, Value)> = flat

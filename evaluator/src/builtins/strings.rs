@@ -2,7 +2,7 @@
 
 use zeval_model::{Algorithm, Hash};
 
-use super::Builtin;
+use super::{Builtin, Kind};
 use crate::{
     eval::{
         Evaluator,
@@ -19,15 +19,15 @@ use crate::{
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("toString", 1, 1, to_string),
     Builtin::new("stringLength", 1, 1, string_length),
-    Builtin::new("substring", 3, 7, substring),
-    Builtin::new("concatStringsSep", 2, 3, concat_strings_sep),
-    Builtin::new("replaceStrings", 3, 7, replace_strings),
-    Builtin::new("match", 2, 3, match_),
-    Builtin::new("split", 2, 3, split),
+    Builtin::new("substring", 3, 7, substring).after(Kind::Index).then(Kind::Int),
+    Builtin::new("concatStringsSep", 2, 3, concat_strings_sep).after(Kind::String),
+    Builtin::new("replaceStrings", 3, 3, replace_strings).after(Kind::List),
+    Builtin::new("match", 2, 1, match_),
+    Builtin::new("split", 2, 1, split),
     Builtin::new("splitVersion", 1, 1, split_version),
-    Builtin::new("compareVersions", 2, 3, compare_versions),
+    Builtin::new("compareVersions", 2, 3, compare_versions).after(Kind::String),
     Builtin::new("parseDrvName", 1, 1, parse_drv_name),
-    Builtin::new("hashString", 2, 3, hash_string),
+    Builtin::new("hashString", 2, 1, hash_string),
     Builtin::new("convertHash", 1, 1, convert_hash),
     Builtin::new("placeholder", 1, 1, placeholder),
 ];

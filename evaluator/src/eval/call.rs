@@ -168,8 +168,9 @@ impl Evaluator {
                         self.heap.partial(function, given)
                     } else {
                         let mut values = [Value::NULL; MAX_ARITY];
-                        for (index, value) in values[..takes].iter_mut().enumerate() {
-                            *value = self.argument(builtin, index, arguments, next + index);
+                        for index in 0..takes {
+                            let needed = builtin.needs_next(&values[..index]);
+                            values[index] = self.argument(needed, arguments, next + index);
                         }
                         next += takes;
                         self.call_builtin(builtin, &values[..takes], pos)?
@@ -231,8 +232,8 @@ impl Evaluator {
     /// An argument of a builtin. One that it is sure to evaluate is evaluated now, which saves the thunk; if that fails, the
     /// builtin meets the error where it evaluates the argument, so that nothing can tell the difference.
     #[inline(always)]
-    fn argument<A: Arguments>(&mut self, builtin: &Builtin, index: usize, arguments: A, at: usize) -> Value {
-        if builtin.strict & 1 << index == 0 {
+    fn argument<A: Arguments>(&mut self, needed: bool, arguments: A, at: usize) -> Value {
+        if !needed {
             return arguments.delayed(at, self);
         }
         match arguments.needed(at, self, PosId::NONE) {

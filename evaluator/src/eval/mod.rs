@@ -361,11 +361,16 @@ impl Evaluator {
         }
     }
 
+    /// Whether this evaluates ahead what the main thread is going to need.
+    pub(crate) fn is_helper(&self) -> bool {
+        self.owner != MAIN
+    }
+
     #[cold]
     fn thunk_failed(&mut self, thunk: &'static Thunk, claimed: Claimed, mut error: Failure) -> Failure {
         // What a helper meets, the main thread is to meet by itself.
         let is_memoised =
-            self.owner == MAIN && error.is_catchable() && error.traces.len() < REMEMBERED_TRACES;
+            !self.is_helper() && error.is_catchable() && error.traces.len() < REMEMBERED_TRACES;
         let is_awaited = match is_memoised {
             // Whoever catches the error may come here again.
             true => thunk.fail(Kept::keep(&mut error), self.is_shared),

@@ -229,7 +229,9 @@ impl Lowerer<'_> {
         position: Position,
     ) -> Result<Expr> {
         self.open(position, |lowerer, position| {
-            let order: Vec<usize> = (0..set.attrs.len()).collect();
+            // In the order of symbols, as in Nix: a variable that stands for another finds only what is before it.
+            let mut order: Vec<usize> = (0..set.attrs.len()).collect();
+            order.sort_unstable_by_key(|&index| lowerer.symbol(set.attrs[index].name));
             let outer = lowerer.bindings.len();
             let (base, bindings) = lowerer.recursive_bindings(set, &order)?;
             let body = lowerer.expr(body, position)?;

@@ -3,6 +3,7 @@
 mod lexical;
 mod number;
 mod parse;
+mod recovery;
 mod report;
 mod tree;
 

@@ -166,11 +166,11 @@ impl Cursor<'_> {
             return Err(bad_datetime(start + 4));
         }
         let (year, month, day) = (two(text) * 100 + two(&text[2..]), two(&text[5..]), two(&text[8..]));
+        self.position += 10;
         if !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
             let note = "month must be 01-12, day must be any of 01-28,29,30,31 depending on the month/year.";
             return Err(Report::new("toml::parse_local_date: invalid date.", Region::at(start), note));
         }
-        self.position += 10;
         let mut shown = format!("{year:04}-{month:02}-{day:02}");
         let has_time = match self.rest() {
             [b'T' | b't', ..] => true,

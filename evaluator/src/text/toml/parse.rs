@@ -18,7 +18,7 @@ pub fn parse(text: &[u8]) -> Result<Toml, TomlError> {
         text.push(b'\n');
     }
     let cursor = Cursor { text: &text, position: 0 };
-    let mut parser = Parser { cursor, faults: Vec::new(), depth: 0, too_deep: false, resume: None };
+    let mut parser = Parser { cursor, faults: Vec::new(), depth: 0, too_deep: false };
     let table = parser.file();
     if !parser.faults.is_empty() {
         let mut message = BString::default();
@@ -56,25 +56,18 @@ struct Parser<'a> {
     depth: usize,
     /// The limit was hit: one fault says it, and nothing more is read.
     too_deep: bool,
-    /// Where to go on after a fault in an array or an inline table.
-    resume: Option<usize>,
 }
 
 impl Parser<'_> {
     fn file(&mut self) -> Table {
         let mut root = Table::new(Origin::Header);
-        let mut faults_before = 0;
         self.definitions(&mut root);
         while !self.cursor.at_end() {
-            // A table with faults makes toml11 overlook a faulty header after it.
-            let overlook = self.faults.len() > faults_before;
-            faults_before = self.faults.len();
             let (key, many) = match self.header() {
                 Ok(header) => header,
                 Err(fault) => {
-                    self.faults.extend((!overlook).then_some(fault));
-                    faults_before = self.faults.len();
-                    self.skip_to_header();
+                    self.faults.push(fault);
+                    self.cursor.skip_to_header();
                     continue;
                 }
             };
@@ -123,56 +116,42 @@ impl Parser<'_> {
     }
 
     /// The definitions up to the next header. Faults are noted; after one in a definition the next one is read, after one
-    /// between definitions the next table.
+    /// between definitions the next table. After a table with faults, toml11 finds only a header that is good.
     fn definitions(&mut self, table: &mut Table) {
+        let faults_before = self.faults.len();
         loop {
+            let before_space = self.cursor.position;
             if let Err(fault) = self.cursor.skip_space() {
                 self.faults.push(fault);
                 self.cursor.skip_line();
                 continue;
             }
-            if self.cursor.at_end() || self.cursor.peek() == Some(b'[') {
+            if self.cursor.at_end() {
                 return;
             }
-            let start = self.cursor.position;
-            if let Err(fault) = self.definition(table) {
-                self.faults.push(fault);
-                self.skip_definition(start);
+            if self.cursor.peek() == Some(b'[') {
+                if self.faults.len() > faults_before {
+                    self.cursor.position = before_space;
+                    self.cursor.skip_to_header();
+                }
+                return;
             }
+            match self.pair() {
+                Ok((key, value)) => self.faults.extend(table.insert(&key, value).err()),
+                Err(fault) => {
+                    self.faults.push(fault);
+                    self.cursor.skip_pair();
+                }
+            }
+            let before_space = self.cursor.position;
             if let Err(fault) = self.end_of_definition() {
                 self.faults.push(fault);
-                self.skip_to_header();
+                return self.cursor.skip_to_header();
             }
-        }
-    }
-
-    /// Goes behind a definition that was no good.
-    fn skip_definition(&mut self, start: usize) {
-        match self.resume.take() {
-            Some(position) => self.cursor.position = position,
-            None => {
-                self.cursor.position = start;
-                self.skip_pair(b",\n");
+            // Only the line end and what follows it may be looked at again.
+            if self.faults.len() > faults_before {
+                self.cursor.position = before_space;
             }
-        }
-    }
-
-    /// Goes on behind the next `=` in the line, up to one of these bytes.
-    fn skip_pair(&mut self, ends: &[u8]) {
-        self.cursor.skip_while(|byte| byte != b'=' && byte != b'\n');
-        if self.cursor.eat(b"=") {
-            self.cursor.skip_while(|byte| !ends.contains(&byte));
-        }
-    }
-
-    fn skip_to_header(&mut self) {
-        self.cursor.skip_line();
-        while !self.cursor.at_end() {
-            self.cursor.skip_blanks();
-            if self.cursor.peek() == Some(b'[') {
-                return;
-            }
-            self.cursor.skip_line();
         }
     }
 
@@ -187,8 +166,15 @@ impl Parser<'_> {
         Err(Report::new(title, Region::at(self.cursor.position), "here"))
     }
 
-    /// `key = value`
-    fn definition(&mut self, table: &mut Table) -> Result<(), Report> {
+    /// `key = value`; a fault before the value leaves the cursor where it was.
+    fn pair(&mut self) -> Result<(Key, Entry), Report> {
+        let start = self.cursor.position;
+        let key = self.key_and_separator().inspect_err(|_| self.cursor.position = start)?;
+        let value = self.value()?;
+        Ok((key, value))
+    }
+
+    fn key_and_separator(&mut self) -> Result<Key, Report> {
         let key = self.cursor.key()?;
         self.cursor.skip_blanks();
         if !self.cursor.eat(b"=") {
@@ -196,25 +182,32 @@ impl Parser<'_> {
             return Err(Report::new(title, Region::at(self.cursor.position), "expected ="));
         }
         self.cursor.skip_blanks();
-        let value = self.value()?;
-        if let Err(fault) = table.insert(&key, value) {
-            self.faults.push(fault);
-        }
-        Ok(())
+        Ok(key)
     }
 
+    /// A fault in what is no array or table leaves the cursor where it was, but for a date that there is not.
     fn value(&mut self) -> Result<Entry, Report> {
         let start = self.cursor.position;
         let node = match self.cursor.peek() {
-            Some(b'"' | b'\'') => self.cursor.string().map(|text| Node::Scalar(Toml::String(text))),
             Some(b'[') => self.nested(Parser::array),
             Some(b'{') => self.nested(Parser::inline_table),
-            Some(b't' | b'f') => self.boolean().map(Node::Scalar),
-            Some(letter @ (b'T' | b'F' | b'I' | b'N' | b'i' | b'n')) => self.word(letter).map(Node::Scalar),
-            Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'_') => self.cursor.number().map(Node::Scalar),
-            _ => Err(unknown(start)),
+            _ => self.scalar().map(Node::Scalar).inspect_err(|fault| {
+                if !is_impossible_date(fault) {
+                    self.cursor.position = start;
+                }
+            }),
         };
         Ok(Entry { node: node?, region: Region { start, end: self.cursor.position } })
+    }
+
+    fn scalar(&mut self) -> Result<Toml, Report> {
+        match self.cursor.peek() {
+            Some(b'"' | b'\'') => self.cursor.string().map(Toml::String),
+            Some(b't' | b'f') => self.boolean(),
+            Some(letter @ (b'T' | b'F' | b'I' | b'N' | b'i' | b'n')) => self.word(letter),
+            Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'_') => self.cursor.number(),
+            _ => Err(unknown(self.cursor.position)),
+        }
     }
 
     fn nested(&mut self, read: fn(&mut Self) -> Result<Node, Report>) -> Result<Node, Report> {
@@ -228,10 +221,6 @@ impl Parser<'_> {
         self.depth += 1;
         let node = read(self);
         self.depth -= 1;
-        if node.is_err() && self.resume.is_none() {
-            self.cursor.skip_while(|byte| byte != b'\n');
-            self.resume = Some(self.cursor.position);
-        }
         node
     }
 
@@ -265,88 +254,107 @@ impl Parser<'_> {
         Err(Report::new(title, Region::at(self.cursor.position), note))
     }
 
+    /// After a fault in an item, toml11 notes it, goes to the end of what looks like the item, and tries again from there.
     fn array(&mut self) -> Result<Node, Report> {
         self.cursor.eat(b"[");
+        let faults_before = self.faults.len();
         let mut items = Vec::new();
-        loop {
-            self.cursor.skip_space()?;
-            if self.cursor.eat(b"]") {
-                return Ok(Node::Array(items));
-            }
-            if self.cursor.at_end() {
-                return Err(self.missing_bracket());
+        let mut may_have_item = true;
+        self.cursor.skip_space()?;
+        while !self.cursor.at_end() && self.cursor.peek() != Some(b']') {
+            if !may_have_item {
+                let title = "toml::parse_array: expected value-separator `,` or closing `]`";
+                return Err(Report::new(title, Region::at(self.cursor.position), "here"));
             }
             match self.value() {
-                Ok(item) => items.push(item),
-                Err(fault) => return Err(self.after_bad_item(fault)),
-            }
-            self.cursor.skip_space()?;
-            match self.cursor.peek() {
-                Some(b',') => self.cursor.position += 1,
-                Some(b']') => {}
-                None => return Err(self.missing_bracket()),
-                Some(_) => {
-                    let title = "toml::parse_array: expected value-separator `,` or closing `]`";
-                    return Err(Report::new(title, Region::at(self.cursor.position), "here"));
+                Ok(item) => {
+                    items.push(item);
+                    self.cursor.skip_space()?;
+                    may_have_item = self.cursor.eat(b",");
+                    self.cursor.skip_space()?;
+                }
+                Err(fault) if self.too_deep => return Err(fault),
+                Err(fault) => {
+                    self.faults.push(fault);
+                    let start = self.cursor.position;
+                    self.cursor.skip_value();
+                    if self.cursor.position == start {
+                        break;
+                    }
                 }
             }
         }
-    }
-
-    fn missing_bracket(&self) -> Report {
-        let title = "toml::parse_array: missing closing bracket `]`";
-        Report::new(title, Region::at(self.cursor.position), "expected `]`, reached EOF")
-    }
-
-    /// toml11 notes the fault in an item, goes to the end of the item, tries again from there, and then finds fault with
-    /// the array too.
-    fn after_bad_item(&mut self, fault: Report) -> Report {
-        if self.too_deep {
-            return fault;
+        if !self.cursor.eat(b"]") {
+            let title = "toml::parse_array: missing closing bracket `]`";
+            return Err(Report::new(title, Region::at(self.cursor.position), "expected `]`, reached EOF"));
         }
-        self.faults.push(fault.clone());
-        let start = self.cursor.position;
-        self.cursor.skip_while(|byte| byte != b',' && byte != b']' && byte != b'\n');
-        if self.cursor.rest() == b"\n" {
-            self.cursor.position += 1;
+        match self.faults.last() {
+            // It is told once more.
+            Some(last) if self.faults.len() > faults_before => Err(last.clone()),
+            _ => Ok(Node::Array(items)),
         }
-        match self.cursor.peek() {
-            Some(b']') => return fault,
-            Some(b',') if self.cursor.position > start => self.faults.push(unknown(self.cursor.position)),
-            _ => {}
-        }
-        self.missing_bracket()
     }
 
     fn inline_table(&mut self) -> Result<Node, Report> {
         self.cursor.eat(b"{");
+        let faults_before = self.faults.len();
         let mut table = Table::new(Origin::Inline);
         self.cursor.skip_blanks();
-        if self.cursor.eat(b"}") {
-            return Ok(Node::Table(table));
-        }
-        loop {
-            self.cursor.skip_blanks();
-            self.definition(&mut table)?;
-            self.cursor.skip_blanks();
-            if self.cursor.eat(b"}") {
-                mark_closed(&mut table);
-                return Ok(Node::Table(table));
-            }
+        let (mut is_first, mut after_comma) = (true, false);
+        while !self.cursor.at_end() {
             let place = Region::at(self.cursor.position);
-            if !self.cursor.eat(b",") {
+            if self.cursor.peek() == Some(b'}') {
+                if after_comma {
+                    let title = "toml::parse_inline_table: trailing comma is not allowed in TOML-v1.0.0)";
+                    return Err(Report::new(title, place, "here"));
+                }
+                break;
+            }
+            if !after_comma && !is_first {
                 let title = "toml::parse_inline_table: expected value-separator `,` or closing `}`";
-                self.skip_pair(b",]}\n");
-                self.resume = Some(self.cursor.position);
                 return Err(Report::new(title, place, "here"));
             }
-            self.cursor.skip_blanks();
-            if self.cursor.peek() == Some(b'}') {
-                let title = "toml::parse_inline_table: trailing comma is not allowed in TOML-v1.0.0)";
-                return Err(Report::new(title, Region::at(self.cursor.position), "here"));
+            is_first = false;
+            let (key, value) = match self.pair() {
+                Ok(pair) => pair,
+                Err(fault) if self.too_deep => return Err(fault),
+                Err(fault) => {
+                    self.faults.push(fault);
+                    self.cursor.skip_while(|byte| byte != b'}' && byte != b'\n');
+                    break;
+                }
+            };
+            if let Err(fault) = table.insert(&key, value) {
+                self.faults.push(fault);
+                self.cursor.skip_while(|byte| !b",\n}".contains(&byte));
+                after_comma = self.cursor.peek() == Some(b',');
+                continue;
             }
+            self.cursor.skip_blanks();
+            after_comma = self.cursor.eat(b",");
+            self.cursor.skip_blanks();
         }
+        if !self.cursor.eat(b"}") {
+            let title = "toml::parse_inline_table: missing closing bracket `}`";
+            return Err(Report::new(
+                title,
+                Region::at(self.cursor.position),
+                "expected `}`, reached line end",
+            ));
+        }
+        if self.faults.len() > faults_before
+            && let Some(last) = self.faults.pop()
+        {
+            return Err(last);
+        }
+        mark_closed(&mut table);
+        Ok(Node::Table(table))
     }
+}
+
+/// Whether a date or time was read to its end and is none.
+fn is_impossible_date(fault: &Report) -> bool {
+    ["toml::parse_local_", "toml::parse_offset_"].iter().any(|title| fault.title.starts_with(title))
 }
 
 /// Nothing can be added to an inline table, nor to the tables that its dotted keys made.

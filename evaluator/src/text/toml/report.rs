@@ -89,7 +89,8 @@ fn places(text: &[u8], region: Region, note: &str) -> Vec<Place> {
         true => (show(&text[region.start..end]), ""),
         false => (show(&text[region.start..marked_end + AROUND - 1]), " ..."),
     };
-    let spaces = " ".repeat(indent.len() + before.len());
+    // toml11 counts the bytes of the text, though it spells some out.
+    let spaces = " ".repeat(indent.len() + (region.start - start).min(AROUND));
     let underline = format!("{spaces}{}-- {note}", "^".repeat(marked_end - region.start));
     vec![Place { line, text: format!("{indent}{before}{after}{rest}"), underline, starts_mark: true }]
 }
@@ -99,7 +100,7 @@ fn places_at_end(text: &[u8], line: usize, note: &str) -> Vec<Place> {
     let all = text.strip_suffix(b"\n").unwrap_or(text);
     let last = all.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
     let first_length = all.split(|&byte| byte == b'\n').next().unwrap_or_default().len();
-    let dashes = format!("{}--", " ".repeat(show(last).len()));
+    let dashes = format!("{}--", " ".repeat(last.len()));
     let carets = format!("{}-- {note}", "^".repeat(first_length + 1));
     vec![
         Place { line: line.saturating_sub(1).max(1), text: show(last), underline: dashes, starts_mark: true },
