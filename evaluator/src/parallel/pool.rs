@@ -24,8 +24,9 @@ const OPEN_OFFERS: usize = 64;
 const THREADS_PER_JOB: usize = 4;
 /// How often the helper that looks for work does.
 const SCOUTING: Duration = Duration::from_micros(20);
-/// How often a thread that waits looks whether the user wants it to stop.
-const INTERRUPTIBLE: Duration = Duration::from_millis(50);
+/// How often a thread that waits looks whether its thunk is finished, which it may not have been told, and whether the user wants
+/// it to stop.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Values that somebody offered.
 pub(crate) struct Batch {
@@ -271,7 +272,7 @@ impl Pool {
             self.rouse(&mut state, session);
             let (guard, _) = self
                 .finished
-                .wait_timeout(state, INTERRUPTIBLE)
+                .wait_timeout(state, PATIENCE)
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
             state = guard;
         };

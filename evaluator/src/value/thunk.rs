@@ -187,16 +187,16 @@ impl Thunk {
         self.end(claimed.state, is_shared)
     }
 
+    /// A plain store, since an atomic exchange here would cost more than all else that threads share. A thread that begins to wait
+    /// at this very moment may not be seen; so those that wait look again by the clock.
     #[inline(always)]
     fn end(&self, state: *mut (), is_shared: bool) -> bool {
-        if !is_shared {
-            self.state.store(state, Ordering::Release);
-            return false;
-        }
-        self.state.swap(state, Ordering::AcqRel).addr() & AWAITED != 0
+        let is_awaited = is_shared && self.state.load(Ordering::Relaxed).addr() & AWAITED != 0;
+        self.state.store(state, Ordering::Release);
+        is_awaited
     }
 
-    /// The thread that evaluates it, which will tell when it ends; `None` if nobody does.
+    /// The thread that evaluates it, which as a rule will tell when it ends; `None` if nobody does.
     pub fn await_owner(&self) -> Option<Owner> {
         let mut state = self.state.load(Ordering::Acquire);
         loop {
