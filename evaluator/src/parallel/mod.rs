@@ -226,6 +226,7 @@ impl Evaluator {
         function: Value,
         list: &'static List,
     ) -> Option<(&'static [Slot], Offer)> {
+        let function = self.delayed(function);
         let results = self.heap.slots(list.len(), |_, _| Value::NULL);
         for (slot, element) in results.iter().zip(list.iter()) {
             slot.set(self.delay_apply(function, element));

@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 
 use super::{
     Attrs, Boxed, Closure, Context, Env, Hint, Keys, List, Partial, Slot, Str, Tag, Thunk, Value,
-    attrs::AttrsHeader, growing::Growing, merge::Merges, pages, region::Guard,
+    attrs::AttrsHeader, growing::Growing, merge::Merges, pages, region::Guard, shapes::Shapes,
 };
 use crate::{ir::Lambda, position::PosId, symbol::Symbol};
 
@@ -60,6 +60,7 @@ pub struct Heap {
     /// The list that was put together last, to which more may be appended in place.
     pub(super) growing: Growing,
     pub(super) merges: Merges,
+    pub(super) shapes: Shapes,
 }
 
 // SAFETY: the chunk between `next` and `end` belongs to this allocator alone.
@@ -87,6 +88,7 @@ impl Heap {
             sets: 0,
             growing: Growing::new(),
             merges: Merges::new(),
+            shapes: Shapes::new(),
         }
     }
 
@@ -162,7 +164,7 @@ impl Heap {
         if guard.end_untouched() && is_garbage {
             (self.next, self.end, self.limit, self.asked, self.allocated) =
                 (next, end, limit, asked, allocated);
-            (self.growing, self.merges) = (Growing::new(), Merges::new());
+            (self.growing, self.merges, self.shapes) = (Growing::new(), Merges::new(), Shapes::new());
             for chunk in self.chunks.drain(chunks..) {
                 // SAFETY: it was reserved in the region, and nothing uses what was made there.
                 unsafe { pages::release(chunk) };
@@ -389,21 +391,15 @@ impl Heap {
         }
     }
 
-    /// Moves the object that was made last, of `size` bytes, to the address `to`, from where the heap then goes on. Nothing if it is
-    /// not the last one, or if `to` is not in the same chunk.
+    /// Uses the memory of an object again, of `size` bytes, if it was made last.
     ///
     /// # Safety
-    /// Nobody refers to the object, nor to what lies between `to` and it.
-    pub(super) unsafe fn move_down(&mut self, from: usize, to: usize, size: usize) -> Option<NonNull<u8>> {
-        let chunk = self.limit.addr().checked_sub(CHUNK)?;
-        if from + size != self.next.addr() || to < chunk {
-            return None;
+    /// Nobody refers to it.
+    pub(super) unsafe fn unmake<T>(&mut self, object: &'static T, size: usize) {
+        let at = std::ptr::from_ref(object).addr();
+        if at + size.next_multiple_of(ALIGN) == self.next.addr() {
+            self.next = self.next.with_addr(at);
         }
-        let (source, target) = (self.next.with_addr(from), self.next.with_addr(to));
-        // SAFETY: both lie in the chunk that is being filled, before `next`, and the caller owns them.
-        unsafe { std::ptr::copy(source, target, size) };
-        self.next = self.next.with_addr(to + size);
-        NonNull::new(target)
     }
 
     /// A thunk.
