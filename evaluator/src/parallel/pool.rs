@@ -270,10 +270,8 @@ impl Pool {
                 self.finished.notify_all();
             }
             self.rouse(&mut state, session);
-            let (guard, _) = self
-                .finished
-                .wait_timeout(state, PATIENCE)
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            let (guard, _) =
+                self.finished.wait_timeout(state, PATIENCE).unwrap_or_else(|poisoned| poisoned.into_inner());
             state = guard;
         };
         state.waits[waiting] = None;
