@@ -56,6 +56,8 @@ pub struct Heap {
     /// Up to where another thread was asked to back the chunk.
     asked: *mut u8,
     allocated: usize,
+    /// What the other heaps of the evaluation had taken when this one was made: it counts for what large evaluations get.
+    before: usize,
     sets: u64,
     /// The list that was put together last, to which more may be appended in place.
     pub(super) growing: Growing,
@@ -85,11 +87,17 @@ impl Heap {
             limit: nowhere,
             asked: nowhere,
             allocated: 0,
+            before: 0,
             sets: 0,
             growing: Growing::new(),
             merges: Merges::new(),
             shapes: Shapes::new(),
         }
+    }
+
+    /// An empty allocator for another thread of an evaluation that has a heap of this size.
+    pub(crate) fn beside(size: usize) -> Heap {
+        Heap { before: size, ..Heap::new() }
     }
 
     /// Bytes taken from the system so far.
@@ -177,7 +185,7 @@ impl Heap {
         // SAFETY: the end of what was reserved.
         let limit = unsafe { chunk.add(CHUNK) };
         (self.next, self.end, self.limit, self.asked) = (chunk, chunk, limit, chunk);
-        if self.allocated >= LARGE {
+        if self.before + self.allocated >= LARGE {
             self.prefer_huge_from(0);
         }
     }
@@ -195,21 +203,22 @@ impl Heap {
         let steps = (size - left).next_multiple_of(STEP).min(self.limit.addr() - self.end.addr());
         // SAFETY: not past `limit`.
         self.end = unsafe { self.end.add(steps) };
-        let before = self.allocated;
+        let before = self.before + self.allocated;
         self.allocated += steps;
-        if before < LARGE && self.allocated >= LARGE {
+        if before < LARGE && before + steps >= LARGE {
             self.prefer_huge_from(
                 (self.end.addr() - (self.limit.addr() - CHUNK)).next_multiple_of(pages::HUGE_PAGE),
             );
         }
-        if self.allocated > MEDIUM {
+        if before + steps > MEDIUM {
             self.ask_ahead();
         }
     }
 
     fn ask_ahead(&mut self) {
         let from = self.asked.addr().max(self.end.addr());
-        let until = (self.end.addr() + AHEAD).min(self.limit.addr());
+        let ahead = self.allocated.min(AHEAD);
+        let until = (self.end.addr() + ahead).min(self.limit.addr());
         if from < until {
             let at = self.asked.with_addr(from);
             pages::back_ahead(NonNull::new(at).expect("chunks do not start at null"), until - from);
