@@ -40,6 +40,7 @@ fn map(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     }
     let context = "while evaluating the first argument passed to builtins.map";
     let function = evaluator.expect_function(args[0], pos, context)?;
+    let function = evaluator.delayed(function);
     let slots = evaluator.heap.slots(list.len(), |_, _| Value::NULL);
     for (slot, element) in slots.iter().zip(list.iter()) {
         slot.set(evaluator.delay_apply(function, element));
@@ -180,6 +181,7 @@ fn gen_list(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
     if length > MAX_LENGTH {
         return Err(EvalError::new(ErrorKind::World, PosId::NONE, "out of memory"));
     }
+    let function = evaluator.delayed(function);
     let slots = evaluator.heap.slots(length, |_, _| Value::NULL);
     for (index, slot) in slots.iter().enumerate() {
         let index = evaluator.heap.int(index as i64);

@@ -7,7 +7,7 @@ use crate::{
     eval::{Evaluator, error::Result},
     position::PosId,
     symbol::{Symbol, known},
-    value::Value,
+    value::{Keys, Thunk, Value, thunk::Applied},
 };
 
 pub(super) const BUILTINS: &[Builtin] = &[
@@ -20,7 +20,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
 
 /// A set from entries in the order of their symbols.
 fn set(evaluator: &mut Evaluator, entries: &[(Symbol, PosId, Value)]) -> Value {
-    let keys = evaluator.heap.keys(entries.iter().map(|(name, pos, _)| (*name, *pos)));
+    let keys = evaluator.heap.shared_keys(entries.iter().map(|(name, pos, _)| (*name, *pos)));
     evaluator.heap.attrs(keys, |_, index| entries[index].2)
 }
 
@@ -100,14 +100,18 @@ fn intersect_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Res
 fn map_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let context = "while evaluating the second argument passed to builtins.mapAttrs";
     let attrs = evaluator.expect_attrs(args[1], pos, context)?;
-    let flat = attrs.flatten(&mut evaluator.heap);
-    let keys = flat.keys.plain(&mut evaluator.heap);
-    let mapped = evaluator.heap.attrs_unset(keys);
-    let function = evaluator.not_yet_needed(args[0]);
-    for ((name, slot), target) in flat.iter().zip(mapped.flat_slots()) {
-        target.set(evaluator.delay_apply_all(function, &[name.value(), slot.get().peek()]));
-    }
-    Ok(evaluator.heap.attrs_value(mapped))
+    let members = attrs.flat_set(&mut evaluator.heap);
+    let keys = members.flatten(&mut evaluator.heap).keys.plain(&mut evaluator.heap);
+    // A literal, which Nix evaluates when it is called.
+    let is_needed = args[0].peek().as_closure().is_none();
+    let applied = Applied::to_members(args[0], members, is_needed);
+    Ok(mapped(evaluator, applied, keys))
+}
+
+/// The set of a function applied to the name and the value of each member, under these keys.
+fn mapped(evaluator: &mut Evaluator, applied: Applied, keys: &'static Keys) -> Value {
+    let applied = evaluator.heap.object(applied);
+    evaluator.heap.attrs(keys, |heap, index| heap.thunk(Thunk::applied_to_member(applied, index)))
 }
 
 fn zip_attrs_with(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
@@ -123,10 +127,11 @@ fn zip_attrs_with(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resu
             found.entry(name).or_default().push(slot.get().peek());
         }
     }
-    let mut entries: Vec<(Symbol, Value)> = Vec::with_capacity(found.len());
-    for (name, values) in found {
-        let values = evaluator.heap.list(&values);
-        entries.push((name, evaluator.delay_apply_all(function, &[name.value(), values])));
-    }
-    Ok(evaluator.attrs_from(&mut entries))
+    let mut lists: Vec<(Symbol, Value)> =
+        found.into_iter().map(|(name, values)| (name, evaluator.heap.list(&values))).collect();
+    lists.sort_unstable_by_key(|entry| entry.0);
+    let keys = evaluator.heap.shared_keys(lists.iter().map(|entry| (entry.0, PosId::NONE)));
+    let members = evaluator.heap.attrs_unset(keys);
+    members.flat_slots().iter().zip(&lists).for_each(|(slot, list)| slot.set(list.1));
+    Ok(mapped(evaluator, Applied::to_members(function, members, true), keys))
 }

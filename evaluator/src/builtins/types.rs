@@ -66,6 +66,6 @@ fn function_args(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resul
     };
     let mut formals: Vec<_> = pattern.formals.iter().collect();
     formals.sort_unstable_by_key(|formal| formal.name);
-    let keys = evaluator.heap.keys(formals.iter().map(|formal| (formal.name, formal.pos)));
+    let keys = evaluator.heap.shared_keys(formals.iter().map(|formal| (formal.name, formal.pos)));
     Ok(evaluator.heap.attrs(keys, |_, index| Value::bool(formals[index].default.is_some())))
 }

@@ -9,7 +9,7 @@ use crate::{
     builtins::{Builtin, MAX_ARITY},
     ir::{self, Expr, Lambda, Pattern},
     position::PosId,
-    value::{Attrs, Closure, Env, Partial, Slot, Thunk, Value, View},
+    value::{Attrs, Closure, Env, Partial, Slot, Thunk, Value, View, thunk::Applied},
 };
 
 /// Functions that take more arguments than this are rare.
@@ -50,6 +50,15 @@ impl Arguments for Expressions {
             expr => evaluator.eval(expr, self.env),
         }
     }
+}
+
+/// See [`Evaluator::delayed`].
+#[derive(Clone, Copy)]
+pub enum Delayed {
+    /// A plain function.
+    Closure(&'static Closure),
+    /// Any other.
+    Other(&'static Applied),
 }
 
 impl Arguments for &[Value] {
@@ -104,15 +113,37 @@ impl Evaluator {
         Ok(self.heap.partial(function, arguments))
     }
 
-    /// A word for a function applied to a value, to be computed when needed.
-    pub fn delay_apply(&mut self, function: Value, argument: Value) -> Value {
-        match function.peek().as_closure() {
-            Some(closure) => self.heap.thunk(Thunk::apply(closure, argument)),
-            None => self.delay_apply_all(function, &[argument]),
+    /// The value of a thunk of a function that is applied to many values.
+    pub(super) fn apply_applied(
+        &mut self,
+        applied: &'static Applied,
+        word: Value,
+        pos: PosId,
+    ) -> Result<Value> {
+        let function = self.force(applied.function())?;
+        match applied.arguments(word) {
+            (Some(name), value) => self.apply_arguments(function, &[name.value(), value][..], pos),
+            (None, value) => self.apply_arguments(function, &[value][..], pos),
         }
     }
 
-    /// The same for several arguments.
+    /// A function that is going to be applied to many values when they are needed, one by one.
+    pub fn delayed(&mut self, function: Value) -> Delayed {
+        match function.peek().as_closure() {
+            Some(closure) => Delayed::Closure(closure),
+            None => Delayed::Other(self.heap.object(Applied::to_each(function))),
+        }
+    }
+
+    /// A word for such a function applied to a value.
+    pub fn delay_apply(&mut self, function: Delayed, argument: Value) -> Value {
+        self.heap.thunk(match function {
+            Delayed::Closure(closure) => Thunk::apply(closure, argument),
+            Delayed::Other(applied) => Thunk::applied(applied, argument),
+        })
+    }
+
+    /// A word for a function applied to several arguments, to be computed when needed.
     pub fn delay_apply_all(&mut self, function: Value, arguments: &[Value]) -> Value {
         let env = self.heap.env(None, arguments.len() + 1);
         env.slot(0).set(function);
@@ -121,19 +152,6 @@ impl Evaluator {
         }
         let code = self.session.application(arguments.len());
         self.heap.thunk(Thunk::code(code, env))
-    }
-
-    /// A function that Nix has not evaluated yet, since it is a literal. The first error below it that is met has no frame
-    /// for where the function stands; those after it have.
-    pub fn not_yet_needed(&mut self, function: Value) -> Value {
-        match function.peek().as_closure() {
-            Some(_) => {
-                let env = self.heap.env(None, 0);
-                let code = self.heap.object(Expr::Value(function));
-                self.heap.thunk(Thunk::code(code, env))
-            }
-            None => function,
-        }
     }
 
     fn apply_arguments<A: Arguments>(

@@ -345,6 +345,11 @@ impl Evaluator {
                 self.forced_at = pos;
                 (self.apply_closure(function, argument, pos), claimed)
             }
+            Claim::Applied(applied, word, claimed) => {
+                self.stats.thunks += 1;
+                self.forced_at = pos;
+                (self.apply_applied(applied, word, pos), claimed)
+            }
             Claim::Done(value) => return Ok(value),
             Claim::Failed(kept) => return Err(kept.again()),
             Claim::Busy(owner) if owner == self.owner => return Err(infinite_recursion(pos)),
@@ -432,6 +437,10 @@ impl Evaluator {
                 self.delay_variable(expr, env, env.ancestor((*depth).into()).slot(*slot))
             }
             Expr::Lambda(lambda) => self.heap.closure(lambda, env),
+            Expr::SelectPath(select) => match peek_path(select, env) {
+                Some(value) => value,
+                None => self.heap.thunk(Thunk::code(expr, env)),
+            },
             // Where no call may begin, the operators of numbers, which Nix calls, are left to fail when they are needed.
             _ => match if self.is_deep() { None } else { peek(expr, env) } {
                 Some(value) => value,
@@ -444,7 +453,7 @@ impl Evaluator {
     #[inline(always)]
     pub(super) fn delay_member(&mut self, expr: &'static Expr, env: &'static Env) -> Value {
         match expr {
-            Expr::Lambda(_) => self.heap.thunk(Thunk::code(expr, env)),
+            Expr::Lambda(_) | Expr::SelectPath(_) => self.heap.thunk(Thunk::code(expr, env)),
             _ => self.delay(expr, env),
         }
     }
@@ -559,7 +568,7 @@ impl Evaluator {
     /// A set from a few attributes without positions; names must differ.
     pub fn attrs_from(&mut self, entries: &mut [(Symbol, Value)]) -> Value {
         entries.sort_unstable_by_key(|entry| entry.0);
-        let keys = self.heap.keys(entries.iter().map(|entry| (entry.0, PosId::NONE)));
+        let keys = self.heap.shared_keys(entries.iter().map(|entry| (entry.0, PosId::NONE)));
         self.heap.attrs(keys, |_, index| entries[index].1)
     }
 }
@@ -581,6 +590,25 @@ fn peek(expr: &'static Expr, env: &'static Env) -> Option<Value> {
     }
 }
 
+/// What a path of names leads to, if all of it is evaluated: a failure would tell of the path.
+fn peek_path(select: &'static ir::SelectPath, env: &'static Env) -> Option<Value> {
+    let mut value = peek_operand(&select.subject, env)?;
+    for step in select.path {
+        let ir::StepName::Static(name) = step.name else { return None };
+        let found = match value.as_attrs() {
+            Some(attrs) => attrs.find_near(name, &step.hint),
+            None if value.is_thunk() => return None,
+            None => None,
+        };
+        value = match (found, &select.default) {
+            (Some(slot), _) => slot.get().peek(),
+            (None, Some(Expr::Value(default))) => return Some(*default),
+            _ => return None,
+        };
+    }
+    (!value.is_thunk()).then_some(value)
+}
+
 #[inline(always)]
 fn peek_operand(expr: &'static Expr, env: &'static Env) -> Option<Value> {
     match expr {
@@ -598,6 +626,7 @@ fn unevaluated_call(value: Value) -> PosId {
     match value.peek().view() {
         crate::value::View::Thunk(thunk) => match thunk.state() {
             ThunkState::Apply(function, _) => function.lambda.parameters[0].pos,
+            ThunkState::Applied(applied) => applied.own_position(),
             // What [`Evaluator::delay_apply_all`] made: the function is in the first slot.
             ThunkState::Code(Expr::Apply(_), env) => env.slot(0).get().own_position(),
             _ => PosId::NONE,
@@ -610,7 +639,7 @@ fn unevaluated_call(value: Value) -> PosId {
 #[inline(always)]
 pub(super) fn needs_position(value: Value) -> bool {
     match value.thunk().state() {
-        ThunkState::Busy(_) | ThunkState::Apply(..) => true,
+        ThunkState::Busy(_) | ThunkState::Apply(..) | ThunkState::Applied(_) => true,
         ThunkState::Code(expr, _) => matches!(expr, Expr::Apply(_)),
         ThunkState::Done(_) | ThunkState::Failed(_) => false,
     }

@@ -224,7 +224,7 @@ impl Evaluator {
             added.push((name, attr.pos, value));
         }
         added.sort_unstable_by_key(|entry| entry.0);
-        let keys = self.heap.keys(added.iter().map(|(name, pos, _)| (*name, *pos)));
+        let keys = self.heap.shared_keys(added.iter().map(|(name, pos, _)| (*name, *pos)));
         let top = self.heap.attrs_unset(keys);
         for (slot, (.., value)) in top.flat_slots().iter().zip(&added) {
             slot.set(*value);

@@ -88,7 +88,7 @@ impl Evaluator {
             true => pool.open(need, values),
             false => {
                 self.is_shared = true;
-                pool.offer(&self.session, need, values)
+                pool.offer(&self.session, need, values, self.heap.allocated())
             }
         };
         Some(Offer { pool, batch })
@@ -96,7 +96,7 @@ impl Evaluator {
 
     /// Whether the evaluation is not worth other threads yet.
     fn is_too_small(&self) -> bool {
-        self.owner == MAIN && self.heap.allocated() < self.session.settings.helped_from
+        !self.is_shared && self.heap.allocated() < self.session.settings.helped_from
     }
 
     /// Evaluates an offered value as far as it is needed; what goes wrong will go wrong again where it is needed.
@@ -165,7 +165,10 @@ impl Evaluator {
     pub(crate) fn wait_and_force(&mut self, thunk: &'static Thunk, pos: PosId) -> Result<Value> {
         let Some(pool) = self.pool.clone() else { unreachable!("another thread is in a pool") };
         let session = self.session.clone();
-        pool.wait(thunk, self.owner, &session, || self.is_stopped())?;
+        let mut heap = std::mem::take(&mut self.heap);
+        let result = pool.wait(thunk, self.owner, &mut heap, &session, || self.is_stopped());
+        self.heap = heap;
+        result?;
         // Finished, or given up: then it is this thread's turn.
         self.force_at(thunk.as_value(), pos)
     }
@@ -226,6 +229,7 @@ impl Evaluator {
         function: Value,
         list: &'static List,
     ) -> Option<(&'static [Slot], Offer)> {
+        let function = self.delayed(function);
         let results = self.heap.slots(list.len(), |_, _| Value::NULL);
         for (slot, element) in results.iter().zip(list.iter()) {
             slot.set(self.delay_apply(function, element));

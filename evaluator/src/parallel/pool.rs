@@ -13,7 +13,7 @@ use super::{MAIN, Need, Owner, given_up};
 use crate::{
     eval::{Evaluator, Stats, error::Result},
     session::Session,
-    value::{Thunk, Value},
+    value::{Heap, Thunk, Value},
 };
 
 /// A helper's stack: what nests deeper is left to the main thread.
@@ -24,8 +24,9 @@ const OPEN_OFFERS: usize = 64;
 const THREADS_PER_JOB: usize = 4;
 /// How often the helper that looks for work does.
 const SCOUTING: Duration = Duration::from_micros(20);
-/// How often a thread that waits looks whether the user wants it to stop.
-const INTERRUPTIBLE: Duration = Duration::from_millis(50);
+/// How often a thread that waits looks whether its thunk is finished, which it may not have been told, and whether the user wants
+/// it to stop.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Values that somebody offered.
 pub(crate) struct Batch {
@@ -46,6 +47,8 @@ pub(crate) struct Pool {
     work: Condvar,
     /// A thunk that somebody waits for was finished or given up.
     finished: Condvar,
+    /// How large the main thread's heap was when it offered something last.
+    size: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -65,6 +68,9 @@ struct State {
     waits: Vec<Option<&'static Thunk>>,
     /// Helpers that are to stop waiting and give up.
     given_up: Vec<bool>,
+    /// The heaps of those that neither evaluate nor will soon: who begins to, the main thread too, takes one of these. So there are
+    /// no more heaps than threads that run at a time, and each is large enough for what large heaps have.
+    heaps: Vec<Heap>,
     /// What the helpers did.
     stats: Stats,
 }
@@ -78,7 +84,13 @@ impl Pool {
             state: Mutex::new(State { waits: vec![None], given_up: vec![false], ..State::default() }),
             work: Condvar::new(),
             finished: Condvar::new(),
+            size: AtomicUsize::new(0),
         })
+    }
+
+    /// A heap for a thread that begins to evaluate, or goes on.
+    fn take_heap(&self, state: &mut State) -> Heap {
+        state.heaps.pop().unwrap_or_else(|| Heap::beside(self.size.load(Ordering::Relaxed)))
     }
 
     /// Whether an offer would be taken.
@@ -116,8 +128,15 @@ impl Pool {
         batch
     }
 
-    /// Takes an offer. It must be withdrawn.
-    pub fn offer(self: &Arc<Self>, session: &Arc<Session>, need: Need, values: Vec<Value>) -> Arc<Batch> {
+    /// Takes an offer of a thread whose heap is of that size. It must be withdrawn.
+    pub fn offer(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        need: Need,
+        values: Vec<Value>,
+        size: usize,
+    ) -> Arc<Batch> {
+        self.size.fetch_max(size, Ordering::Relaxed);
         let batch = Arc::new(Batch { need, left: AtomicUsize::new(values.len()), values });
         let mut state = self.lock();
         state.offers.push_back(Arc::clone(&batch));
@@ -188,11 +207,13 @@ impl Pool {
                 continue;
             };
             state.running += 1;
+            evaluator.heap = self.take_heap(&mut state);
             self.rouse(&mut state, &session);
             drop(state);
             let before = evaluator.stats;
             evaluator.help(value, need);
             state = self.lock();
+            state.heaps.push(std::mem::take(&mut evaluator.heap));
             state.running -= 1;
             state.given_up[owner] = false;
             state.stats.add(&evaluator.stats.since(&before));
@@ -238,8 +259,8 @@ impl Pool {
         None
     }
 
-    /// Waits until a thunk that another thread evaluates is finished or given up. `is_stopped` tells whether the user wants the
-    /// waiting to end.
+    /// Waits until a thunk that another thread evaluates is finished or given up; others may use `heap` meanwhile, and another one
+    /// may be in its place then. `is_stopped` tells whether the user wants the waiting to end.
     ///
     /// # Errors
     /// If a helper is to give up.
@@ -247,10 +268,12 @@ impl Pool {
         self: &Arc<Self>,
         thunk: &'static Thunk,
         waiting: Owner,
+        heap: &mut Heap,
         session: &Arc<Session>,
         is_stopped: impl Fn() -> bool,
     ) -> Result<()> {
         let mut state = self.lock();
+        state.heaps.push(std::mem::take(heap));
         if waiting != MAIN {
             state.running -= 1;
         }
@@ -269,13 +292,12 @@ impl Pool {
                 self.finished.notify_all();
             }
             self.rouse(&mut state, session);
-            let (guard, _) = self
-                .finished
-                .wait_timeout(state, INTERRUPTIBLE)
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            let (guard, _) =
+                self.finished.wait_timeout(state, PATIENCE).unwrap_or_else(|poisoned| poisoned.into_inner());
             state = guard;
         };
         state.waits[waiting] = None;
+        *heap = self.take_heap(&mut state);
         if waiting != MAIN {
             state.running += 1;
         }

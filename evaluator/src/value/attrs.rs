@@ -97,7 +97,7 @@ impl Keys {
         if let Some(plain) = unsafe { self.plain.load(Ordering::Acquire).as_ref() } {
             return plain;
         }
-        let plain = heap.keys(self.symbols().iter().map(|&symbol| (symbol, PosId::NONE)));
+        let plain = heap.shared_keys(self.symbols().iter().map(|&symbol| (symbol, PosId::NONE)));
         self.plain.store(std::ptr::from_ref(plain).cast_mut(), Ordering::Release);
         plain
     }
@@ -293,6 +293,11 @@ impl Attrs {
         }
     }
 
+    /// The keys and values of a flat set.
+    pub(super) fn as_flat(&self) -> Option<Flat> {
+        self.keys_if_flat().map(|keys| Flat { keys, slots: self.flat_slots() })
+    }
+
     /// The same attributes as one flat set.
     pub fn flatten(&'static self, heap: &mut Heap) -> Flat {
         match self.keys_if_flat() {
@@ -327,7 +332,8 @@ impl Attrs {
         layer(base, top, heap)
     }
 
-    fn flat_set(&'static self, heap: &mut Heap) -> &'static Attrs {
+    /// The same set in one piece.
+    pub(crate) fn flat_set(&'static self, heap: &mut Heap) -> &'static Attrs {
         match self.keys_if_flat() {
             Some(_) => self,
             None => self.layered().flat_set(heap),

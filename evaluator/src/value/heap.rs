@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 
 use super::{
     Attrs, Boxed, Closure, Context, Env, Hint, Keys, List, Partial, Slot, Str, Tag, Thunk, Value,
-    attrs::AttrsHeader, growing::Growing, merge::Merges, pages, region::Guard,
+    attrs::AttrsHeader, growing::Growing, merge::Merges, pages, region::Guard, shapes::Shapes,
 };
 use crate::{ir::Lambda, position::PosId, symbol::Symbol};
 
@@ -56,10 +56,13 @@ pub struct Heap {
     /// Up to where another thread was asked to back the chunk.
     asked: *mut u8,
     allocated: usize,
+    /// What the other heaps of the evaluation had taken when this one was made: it counts for what large evaluations get.
+    before: usize,
     sets: u64,
     /// The list that was put together last, to which more may be appended in place.
     pub(super) growing: Growing,
     pub(super) merges: Merges,
+    pub(super) shapes: Shapes,
 }
 
 // SAFETY: the chunk between `next` and `end` belongs to this allocator alone.
@@ -84,10 +87,17 @@ impl Heap {
             limit: nowhere,
             asked: nowhere,
             allocated: 0,
+            before: 0,
             sets: 0,
             growing: Growing::new(),
             merges: Merges::new(),
+            shapes: Shapes::new(),
         }
+    }
+
+    /// An empty allocator for another thread of an evaluation that has a heap of this size.
+    pub(crate) fn beside(size: usize) -> Heap {
+        Heap { before: size, ..Heap::new() }
     }
 
     /// Bytes taken from the system so far.
@@ -162,7 +172,7 @@ impl Heap {
         if guard.end_untouched() && is_garbage {
             (self.next, self.end, self.limit, self.asked, self.allocated) =
                 (next, end, limit, asked, allocated);
-            (self.growing, self.merges) = (Growing::new(), Merges::new());
+            (self.growing, self.merges, self.shapes) = (Growing::new(), Merges::new(), Shapes::new());
             for chunk in self.chunks.drain(chunks..) {
                 // SAFETY: it was reserved in the region, and nothing uses what was made there.
                 unsafe { pages::release(chunk) };
@@ -175,7 +185,7 @@ impl Heap {
         // SAFETY: the end of what was reserved.
         let limit = unsafe { chunk.add(CHUNK) };
         (self.next, self.end, self.limit, self.asked) = (chunk, chunk, limit, chunk);
-        if self.allocated >= LARGE {
+        if self.before + self.allocated >= LARGE {
             self.prefer_huge_from(0);
         }
     }
@@ -193,21 +203,22 @@ impl Heap {
         let steps = (size - left).next_multiple_of(STEP).min(self.limit.addr() - self.end.addr());
         // SAFETY: not past `limit`.
         self.end = unsafe { self.end.add(steps) };
-        let before = self.allocated;
+        let before = self.before + self.allocated;
         self.allocated += steps;
-        if before < LARGE && self.allocated >= LARGE {
+        if before < LARGE && before + steps >= LARGE {
             self.prefer_huge_from(
                 (self.end.addr() - (self.limit.addr() - CHUNK)).next_multiple_of(pages::HUGE_PAGE),
             );
         }
-        if self.allocated > MEDIUM {
+        if before + steps > MEDIUM {
             self.ask_ahead();
         }
     }
 
     fn ask_ahead(&mut self) {
         let from = self.asked.addr().max(self.end.addr());
-        let until = (self.end.addr() + AHEAD).min(self.limit.addr());
+        let ahead = self.allocated.min(AHEAD);
+        let until = (self.end.addr() + ahead).min(self.limit.addr());
         if from < until {
             let at = self.asked.with_addr(from);
             pages::back_ahead(NonNull::new(at).expect("chunks do not start at null"), until - from);
@@ -389,21 +400,15 @@ impl Heap {
         }
     }
 
-    /// Moves the object that was made last, of `size` bytes, to the address `to`, from where the heap then goes on. Nothing if it is
-    /// not the last one, or if `to` is not in the same chunk.
+    /// Uses the memory of an object again, of `size` bytes, if it was made last.
     ///
     /// # Safety
-    /// Nobody refers to the object, nor to what lies between `to` and it.
-    pub(super) unsafe fn move_down(&mut self, from: usize, to: usize, size: usize) -> Option<NonNull<u8>> {
-        let chunk = self.limit.addr().checked_sub(CHUNK)?;
-        if from + size != self.next.addr() || to < chunk {
-            return None;
+    /// Nobody refers to it.
+    pub(super) unsafe fn unmake<T>(&mut self, object: &'static T, size: usize) {
+        let at = std::ptr::from_ref(object).addr();
+        if at + size.next_multiple_of(ALIGN) == self.next.addr() {
+            self.next = self.next.with_addr(at);
         }
-        let (source, target) = (self.next.with_addr(from), self.next.with_addr(to));
-        // SAFETY: both lie in the chunk that is being filled, before `next`, and the caller owns them.
-        unsafe { std::ptr::copy(source, target, size) };
-        self.next = self.next.with_addr(to + size);
-        NonNull::new(target)
     }
 
     /// A thunk.

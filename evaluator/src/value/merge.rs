@@ -2,8 +2,6 @@
 //!
 //! The same shapes are merged again and again (`{ ... } // attrs`, an overridden package, an option of a module), so the keys of the
 //! merges made last are remembered: the result shares them.
-#![allow(unsafe_code)]
-
 use super::{Attrs, Heap, Keys, attrs::Flat};
 
 /// How many merges are remembered: a power of two.
@@ -55,37 +53,7 @@ impl Merges {
 impl Heap {
     /// `lefts[0] // (lefts[1] // (... // right))`
     pub(crate) fn update_all(&mut self, lefts: &[&'static Attrs], right: &'static Attrs) -> &'static Attrs {
-        let mut updated = right;
-        let mut is_new = false;
-        for left in lefts.iter().copied().rev() {
-            let before = updated;
-            let whole = left.update(before, self);
-            let is_other = !std::ptr::eq(whole, left) && !std::ptr::eq(whole, before);
-            // What was made of the operands to the right is seen by nobody but `whole`, if that.
-            updated = if is_new && is_other { self.move_over(before, whole) } else { whole };
-            // Of a layered operand it may be the flat form, which that set remembers.
-            is_new = is_other && before.is_flat();
-        }
-        updated
-    }
-
-    /// Moves a flat set, made last and seen by nobody yet, to the place of a flat one just before it that nobody sees any more, if
-    /// that is how they lie. A layered set is left where it is: it may consist of the one before.
-    fn move_over(&mut self, dead: &'static Attrs, last: &'static Attrs) -> &'static Attrs {
-        if !(dead.is_flat() && last.is_flat()) {
-            return last;
-        }
-        let size = |set: &'static Attrs| size_of::<Attrs>() + std::mem::size_of_val(set.flat_slots());
-        let (from, to) = (std::ptr::from_ref(last).addr(), std::ptr::from_ref(dead).addr());
-        if to + size(dead) != from {
-            return last;
-        }
-        // SAFETY: nobody refers to either set but the caller, which goes on with what this gives.
-        match unsafe { self.move_down(from, to, size(last)) } {
-            // SAFETY: the set as it was, header and slots.
-            Some(moved) => unsafe { moved.cast::<Attrs>().as_ref() },
-            None => last,
-        }
+        lefts.iter().rev().fold(right, |updated, left| left.update(updated, self))
     }
 }
 
@@ -178,7 +146,7 @@ fn merged_keys(below: &Flat, above: &Flat, order: &[Origin], heap: &mut Heap) ->
     if order.len() == below.len() && order.iter().map(position).eq(below.keys.positions().iter().copied()) {
         return below.keys;
     }
-    heap.keys(order.iter().map(|origin| {
+    heap.shared_keys(order.iter().map(|origin| {
         let (flat, index) = find_origin(below, above, *origin);
         (flat.keys.symbols()[index], position(origin))
     }))

@@ -12,6 +12,7 @@ pub mod heap;
 mod merge;
 mod pages;
 mod region;
+mod shapes;
 pub mod thunk;
 
 use std::{

@@ -1,14 +1,14 @@
 //! Thunks: two words that hold what is to be computed, and then its value, overwritten in place.
 //!
-//! The first word is the state. Several threads can share thunks: whoever moves it from `CODE` or `APPLY` to `BUSY` computes, and
+//! The first word is the state. Several threads can share thunks: whoever moves it from `CODE`, `APPLY` or `APPLIED` to `BUSY` computes, and
 //! is the only one to change either word until it publishes: the value first, then the state that says so. A busy thunk tells
 //! which thread is at it, and whether another waits.
 #![allow(unsafe_code)]
 
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-use super::{Closure, Env, Slot, Value};
-use crate::{eval::error::Kept, ir::Expr, parallel::Owner};
+use super::{Attrs, Closure, Env, Slot, Value};
+use crate::{eval::error::Kept, ir::Expr, parallel::Owner, position::PosId, symbol::Symbol};
 
 const TAG_MASK: usize = 7;
 const DONE: usize = 0;
@@ -16,6 +16,7 @@ const CODE: usize = 1;
 const BUSY: usize = 2;
 const APPLY: usize = 3;
 const FAILED: usize = 4;
+const APPLIED: usize = 5;
 /// Of a busy thunk: somebody waits for it.
 const AWAITED: usize = 8;
 /// Of a busy thunk: where the number of the thread begins.
@@ -30,6 +31,54 @@ pub struct Thunk {
     payload: Slot,
 }
 
+/// A function that is applied to each element of a list or to each member of a set: what the thunks of all these calls share.
+pub struct Applied {
+    /// As a rule no plain function, for which there is [`Thunk::apply`].
+    function: Value,
+    /// The set, a flat one, if the function gets names and values.
+    members: Option<&'static Attrs>,
+    /// Whether the function has been needed.
+    is_needed: AtomicBool,
+}
+
+impl Applied {
+    /// To be applied to values.
+    pub fn to_each(function: Value) -> Applied {
+        Applied { function, members: None, is_needed: AtomicBool::new(true) }
+    }
+
+    /// To be applied to the name and the value of each member of a flat set. `is_needed` tells whether Nix has evaluated the
+    /// function.
+    pub fn to_members(function: Value, members: &'static Attrs, is_needed: bool) -> Applied {
+        Applied { function, members: Some(members), is_needed: AtomicBool::new(is_needed) }
+    }
+
+    /// The function, which is needed now.
+    pub fn function(&self) -> Value {
+        self.is_needed.store(true, Ordering::Relaxed);
+        self.function
+    }
+
+    /// Where the function stands, once it has been needed: a function that Nix has not evaluated has no place in an error.
+    pub fn own_position(&self) -> PosId {
+        match self.is_needed.load(Ordering::Relaxed) {
+            true => self.function.own_position(),
+            false => PosId::NONE,
+        }
+    }
+
+    /// What a thunk of [`Thunk::applied`] or [`Thunk::applied_to_member`] gives the function: the name of a member, if it is one,
+    /// and the value.
+    pub fn arguments(&self, word: Value) -> (Option<Symbol>, Value) {
+        let Some(members) = self.members.and_then(Attrs::as_flat) else { return (None, word) };
+        // `applied_to_member` keeps the member's slot as a word that is never looked at as a value.
+        let slot: &'static Slot = word.object();
+        let offset = std::ptr::from_ref(slot).addr() - members.slots.as_ptr().addr();
+        let name = members.keys.symbols()[offset / size_of::<Slot>()];
+        (Some(name), slot.get().peek())
+    }
+}
+
 /// What a thunk stands for at the moment.
 pub enum ThunkState {
     /// Evaluated.
@@ -38,6 +87,8 @@ pub enum ThunkState {
     Code(&'static Expr, &'static Env),
     /// A function applied to a value.
     Apply(&'static Closure, Value),
+    /// A function applied to what [`Applied::arguments`] gives of the word.
+    Applied(&'static Applied),
     /// An argument that was evaluated early and failed: the error, to be raised by whoever forces it.
     Failed(&'static Kept),
     /// Being evaluated: by this thread (then it needs itself) or by another.
@@ -50,6 +101,8 @@ pub enum Claim {
     Code(&'static Expr, &'static Env, Claimed),
     /// A function applied to a value.
     Apply(&'static Closure, Value, Claimed),
+    /// See [`ThunkState::Applied`]; with the word.
+    Applied(&'static Applied, Value, Claimed),
     /// Evaluated.
     Done(Value),
     /// See [`ThunkState::Failed`].
@@ -81,6 +134,18 @@ impl Thunk {
     /// A function applied to a value.
     pub fn apply(function: &'static Closure, argument: Value) -> Thunk {
         Thunk::new(function, APPLY, argument)
+    }
+
+    /// The same for a function of any kind.
+    pub fn applied(function: &'static Applied, argument: Value) -> Thunk {
+        debug_assert!(function.members.is_none());
+        Thunk::new(function, APPLIED, argument)
+    }
+
+    /// A function applied to name and value of a member, given by its index.
+    pub fn applied_to_member(function: &'static Applied, index: usize) -> Thunk {
+        let members = function.members.expect("a function that is applied to members");
+        Thunk::new(function, APPLIED, Value::pointer(&members.flat_slots()[index], super::Tag::Thunk))
     }
 
     /// A failure to be raised later.
@@ -121,6 +186,7 @@ impl Thunk {
                     DONE => ThunkState::Done(payload),
                     CODE => ThunkState::Code(&*object.cast::<Expr>(), payload.object::<Env>()),
                     APPLY => ThunkState::Apply(&*object.cast::<Closure>(), payload),
+                    APPLIED => ThunkState::Applied(&*object.cast::<Applied>()),
                     FAILED => ThunkState::Failed(&*object.cast::<Kept>()),
                     _ => ThunkState::Busy(state.addr() >> OWNER_SHIFT),
                 }
@@ -138,7 +204,7 @@ impl Thunk {
             let payload = self.payload.get();
             let object = state.map_addr(|address| address & !TAG_MASK);
             let tag = state.addr() & TAG_MASK;
-            if tag == CODE || tag == APPLY {
+            if matches!(tag, CODE | APPLY | APPLIED) {
                 if !is_shared {
                     self.state.store(busy, Ordering::Relaxed);
                 } else if self
@@ -155,6 +221,7 @@ impl Thunk {
                 match tag {
                     CODE => Claim::Code(&*object.cast::<Expr>(), payload.object::<Env>(), claimed),
                     APPLY => Claim::Apply(&*object.cast::<Closure>(), payload, claimed),
+                    APPLIED => Claim::Applied(&*object.cast::<Applied>(), payload, claimed),
                     DONE => Claim::Done(self.payload.get()),
                     FAILED => Claim::Failed(&*object.cast::<Kept>()),
                     _ => Claim::Busy(state.addr() >> OWNER_SHIFT),
@@ -187,16 +254,16 @@ impl Thunk {
         self.end(claimed.state, is_shared)
     }
 
+    /// A plain store, since an atomic exchange here would cost more than all else that threads share. A thread that begins to wait
+    /// at this very moment may not be seen; so those that wait look again by the clock.
     #[inline(always)]
     fn end(&self, state: *mut (), is_shared: bool) -> bool {
-        if !is_shared {
-            self.state.store(state, Ordering::Release);
-            return false;
-        }
-        self.state.swap(state, Ordering::AcqRel).addr() & AWAITED != 0
+        let is_awaited = is_shared && self.state.load(Ordering::Relaxed).addr() & AWAITED != 0;
+        self.state.store(state, Ordering::Release);
+        is_awaited
     }
 
-    /// The thread that evaluates it, which will tell when it ends; `None` if nobody does.
+    /// The thread that evaluates it, which as a rule will tell when it ends; `None` if nobody does.
     pub fn await_owner(&self) -> Option<Owner> {
         let mut state = self.state.load(Ordering::Acquire);
         loop {

@@ -75,8 +75,11 @@ impl Derivation {
 
     /// Fills the outputs and gives everything that is needed to write the derivation and to use it as an input.
     pub fn instantiate(&mut self, hashes: &impl DerivationHashes) -> Result<Instantiated, DerivationError> {
-        let inputs = self.fill_outputs_and_hash_inputs(hashes)?;
-        let aterm = self.print(Masked::No);
+        let (inputs, masked) = self.fill_outputs_and_hash_inputs(hashes)?;
+        let aterm = match masked {
+            Some(masked) => masked.filled(&self.outputs),
+            None => self.print(Masked::No),
+        };
         let modulo = self.hash_with(self.kind()?, &inputs, || &aterm);
         let path = self.store_path_of_aterm(&aterm.text)?;
         Ok(Instantiated { path, aterm: aterm.text, modulo })
@@ -94,19 +97,22 @@ impl Derivation {
         References { others, self_reference: false }
     }
 
+    /// Gives the text with the outputs left out, too, if it was needed.
     fn fill_outputs_and_hash_inputs(
         &mut self,
         hashes: &impl DerivationHashes,
-    ) -> Result<InputHashes, DerivationError> {
+    ) -> Result<(InputHashes, Option<Aterm>), DerivationError> {
         let kind = self.unfill_outputs()?;
         let inputs = self.hash_inputs(kind, hashes)?;
-        if kind == DerivationKind::Deferred {
-            let modulo = self.hash_with(kind, &inputs, || self.print(Masked::Yes));
-            if !modulo.deferred {
-                self.set_output_paths(&modulo.hash)?;
-            }
+        if kind != DerivationKind::Deferred {
+            return Ok((inputs, None));
         }
-        Ok(inputs)
+        let masked = self.print(Masked::Yes);
+        let modulo = self.hash_with(kind, &inputs, || &masked);
+        if !modulo.deferred {
+            self.set_output_paths(&modulo.hash)?;
+        }
+        Ok((inputs, Some(masked)))
     }
 
     /// Makes input-addressed outputs deferred again and gives every output's variable the value that does not depend on

@@ -1,6 +1,6 @@
 //! Prints derivations as ATerm, into one buffer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::derivation::{Derivation, InputOutputs, Output};
@@ -29,7 +29,7 @@ impl InputHashes {
     pub fn new<'a>(mut inputs: Vec<(Hash, &'a BTreeSet<String>)>, deferred: bool) -> InputHashes {
         inputs.retain(|(_, outputs)| !outputs.is_empty());
         inputs.sort_unstable_by_key(|(hash, _)| *hash);
-        let mut printer = Printer { buffer: Vec::with_capacity(90 * inputs.len() + 2) };
+        let mut printer = Printer { buffer: Vec::with_capacity(90 * inputs.len() + 2), holes: Vec::new() };
         printer.list(inputs.chunk_by(|(a, _), (b, _)| a == b), |printer, same: &[(Hash, &'a _)]| {
             printer.text("(");
             printer.plain(&same[0].0.to_base16());
@@ -48,6 +48,8 @@ impl InputHashes {
 pub(in crate::derivation) struct Aterm {
     pub text: Vec<u8>,
     inputs: Range<usize>,
+    /// Where output paths were left out, each by the name of its output.
+    holes: Vec<(usize, String)>,
 }
 
 impl Aterm {
@@ -58,6 +60,26 @@ impl Aterm {
         hasher.update(&inputs.text);
         hasher.update(&self.text[self.inputs.end..]);
         hasher.finish()
+    }
+
+    /// The text with the paths of the outputs where [`Masked::Yes`] left them out: escaping everything again would cost more.
+    pub fn filled(&self, outputs: &BTreeMap<String, Output>) -> Aterm {
+        let path = |name| outputs.get(name).and_then(Output::path).map(StorePath::to_string).unwrap_or_default();
+        let paths: Vec<String> = self.holes.iter().map(|(_, name)| path(name)).collect();
+        let room: usize = paths.iter().map(String::len).sum();
+        let mut text = Vec::with_capacity(self.text.len() + room);
+        let mut inputs = self.inputs.clone();
+        let mut copied = 0;
+        for ((at, _), path) in self.holes.iter().zip(&paths) {
+            text.extend_from_slice(&self.text[copied..*at]);
+            copied = *at;
+            text.extend_from_slice(path.as_bytes());
+            if *at < self.inputs.start {
+                inputs = inputs.start + path.len()..inputs.end + path.len();
+            }
+        }
+        text.extend_from_slice(&self.text[copied..]);
+        Aterm { text, inputs, holes: Vec::new() }
     }
 }
 
@@ -85,12 +107,14 @@ impl Derivation {
         });
         let end = printer.buffer.len();
         printer.rest(self, masked);
-        Aterm { text: printer.buffer, inputs: start..end }
+        Aterm { text: printer.buffer, inputs: start..end, holes: printer.holes }
     }
 }
 
 struct Printer {
     buffer: Vec<u8>,
+    /// See [`Aterm`].
+    holes: Vec<(usize, String)>,
 }
 
 impl Printer {
@@ -100,7 +124,7 @@ impl Printer {
         let paths = derivation.input_derivations.len() + derivation.input_sources.len();
         // Scripts have a character to escape every thirty or so.
         let size = env + env / 16 + args + 100 * (paths + derivation.outputs.len()) + 256;
-        Printer { buffer: Vec::with_capacity(size) }
+        Printer { buffer: Vec::with_capacity(size), holes: Vec::new() }
     }
 
     fn outputs(&mut self, derivation: &Derivation, masked: Masked) {
@@ -110,7 +134,7 @@ impl Printer {
             printer.text(",");
             match output.path() {
                 Some(path) if masked == Masked::No => printer.store_path(path),
-                _ => printer.text("\"\""),
+                _ => printer.hole(name),
             }
             printer.text(",");
             printer.method_and_hash(output);
@@ -159,15 +183,15 @@ impl Printer {
         self.text(",");
         self.list(&derivation.args, |printer, arg| printer.escaped(arg));
         self.text(",");
-        let is_output =
-            |name: &[u8]| str::from_utf8(name).is_ok_and(|name| derivation.outputs.contains_key(name));
         self.list(&derivation.env, |printer, (name, value)| {
             printer.text("(");
             printer.escaped(name);
             printer.text(",");
-            match masked == Masked::Yes && is_output(name) {
-                true => printer.text("\"\""),
-                false => printer.escaped(value),
+            match str::from_utf8(name) {
+                Ok(name) if masked == Masked::Yes && derivation.outputs.contains_key(name) => {
+                    printer.hole(name)
+                }
+                _ => printer.escaped(value),
             }
             printer.text(")");
         });
@@ -202,39 +226,44 @@ impl Printer {
         self.text("\"");
     }
 
+    /// A quoted string that is empty as long as the path of an output is not known.
+    fn hole(&mut self, output: &str) {
+        self.text("\"");
+        self.holes.push((self.buffer.len(), output.to_owned()));
+        self.text("\"");
+    }
+
     /// A quoted string of any bytes.
     fn escaped(&mut self, text: &[u8]) {
         self.text("\"");
-        let mut rest = text;
-        while let Some(position) = find_escaped(rest) {
-            self.buffer.extend_from_slice(&rest[..position]);
-            let letter = match rest[position] {
-                b'\n' => b'n',
-                b'\r' => b'r',
-                b'\t' => b't',
-                quote_or_backslash => quote_or_backslash,
-            };
-            self.buffer.extend_from_slice(&[b'\\', letter]);
-            rest = &rest[position + 1..];
+        let mut copied = 0;
+        // Scripts have few characters that are escaped but these.
+        let frequent = memchr::memchr3_iter(b'\n', b'"', b'\\', text);
+        match memchr::memchr2(b'\t', b'\r', text) {
+            None => frequent.for_each(|at| self.escape(text, &mut copied, at)),
+            Some(_) => {
+                let escaped = |at: &usize| matches!(text[*at], b'"' | b'\\' | b'\n' | b'\r' | b'\t');
+                (0..text.len()).filter(escaped).for_each(|at| self.escape(text, &mut copied, at));
+            }
         }
-        self.buffer.extend_from_slice(rest);
+        self.buffer.extend_from_slice(&text[copied..]);
         self.text("\"");
+    }
+
+    /// Appends the text up to a character, and that one escaped.
+    fn escape(&mut self, text: &[u8], copied: &mut usize, at: usize) {
+        self.buffer.extend_from_slice(&text[*copied..at]);
+        let letter = match text[at] {
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            quote_or_backslash => quote_or_backslash,
+        };
+        self.buffer.extend_from_slice(&[b'\\', letter]);
+        *copied = at + 1;
     }
 
     fn text(&mut self, text: &str) {
         self.buffer.extend_from_slice(text.as_bytes());
     }
-}
-
-fn find_escaped(text: &[u8]) -> Option<usize> {
-    // Without an early exit the compiler looks at a whole chunk at once.
-    const CHUNK: usize = 32;
-    let clean = |chunk: &&[u8]| !chunk.iter().fold(false, |found, &byte| found | is_escaped(byte));
-    let skipped = CHUNK * text.chunks_exact(CHUNK).take_while(clean).count();
-    let position = text[skipped..].iter().position(|&byte| is_escaped(byte))?;
-    Some(skipped + position)
-}
-
-fn is_escaped(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t')
 }
