@@ -65,17 +65,14 @@ impl Printer {
     }
 
     fn print(mut self, value: Value) -> String {
-        match value.peek().view() {
-            // Nix prints a copy of the outermost value, so that a list in itself is seen once more.
-            View::List(list) if !list.is_empty() => self.list(list, 0),
-            _ => self.value(value, 0),
-        }
+        // Nix prints a copy of the outermost value, so that a list in itself is seen once more.
+        self.value(value.peek(), 0);
         self.out
     }
 
     fn value(&mut self, value: Value, depth: usize) {
-        let value = value.peek();
-        match value.view() {
+        let identity = value.identity();
+        match value.peek().view() {
             View::Null => self.out.push_str("null"),
             View::Bool(value) => self.out.push_str(if value { "true" } else { "false" }),
             View::Int(value) => {
@@ -91,7 +88,7 @@ impl Printer {
             }),
             View::List(list) if list.is_empty() => self.out.push_str("[ ]"),
             View::Attrs(attrs) if attrs.is_empty() => self.out.push_str("{ }"),
-            View::List(_) | View::Attrs(_) if !self.seen.insert(value.address()) => {
+            View::List(_) | View::Attrs(_) if !self.seen.insert(identity) => {
                 self.out.push_str("«repeated»");
             }
             View::List(list) => self.list(list, depth),

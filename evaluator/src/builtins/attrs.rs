@@ -45,8 +45,12 @@ fn attr_names(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<V
 fn attr_values(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> {
     let context = "while evaluating the argument passed to builtins.attrValues";
     let attrs = evaluator.expect_attrs(args[0], pos, context)?;
-    let values: Vec<Value> =
-        attrs.flatten(&mut evaluator.heap).sorted().into_iter().map(|(_, slot)| slot.get().peek()).collect();
+    let values: Vec<Value> = attrs
+        .flatten(&mut evaluator.heap)
+        .sorted()
+        .into_iter()
+        .map(|(_, slot)| slot.get().shared())
+        .collect();
     Ok(evaluator.heap.list(&values))
 }
 

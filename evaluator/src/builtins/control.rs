@@ -61,7 +61,7 @@ fn try_eval(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value
     let tried = evaluator.force(args[0]);
     evaluator.count_try(-1);
     let (value, success) = match tried {
-        Ok(value) => (value, Value::TRUE),
+        Ok(_) => (args[0].shared(), Value::TRUE),
         // What failed remembers how: the main thread is to meet it by itself.
         Err(error) if evaluator.is_helper() => return Err(error),
         Err(error) if error.is_catchable() => {

@@ -41,7 +41,7 @@ fn remove_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result
         .iter()
         .zip(positions)
         .filter(|((name, _), _)| removed.binary_search(name).is_err())
-        .map(|((name, slot), pos)| (name, *pos, slot.get().peek()))
+        .map(|((name, slot), pos)| (name, *pos, slot.get().shared()))
         .collect();
     Ok(set(evaluator, &kept))
 }
@@ -63,7 +63,7 @@ fn list_to_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resul
         if seen.insert(name) {
             let context = "in a {name=...; value=...;} pair";
             let value = super::attrs::required(evaluator, attrs, known().value, pos, context)?;
-            entries.push((name, attrs.position(known().value).unwrap_or_default(), value.peek()));
+            entries.push((name, attrs.position(known().value).unwrap_or_default(), value.shared()));
         }
     }
     entries.sort_unstable_by_key(|entry| entry.0);
@@ -83,14 +83,14 @@ fn intersect_attrs(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Res
             flat.iter()
                 .zip(flat.keys.positions())
                 .filter(|((name, _), _)| left.find(*name).is_some())
-                .map(|((name, slot), pos)| (name, *pos, slot.get().peek()))
+                .map(|((name, slot), pos)| (name, *pos, slot.get().shared()))
                 .collect()
         } else {
             left_flat
                 .iter()
                 .filter_map(|(name, _)| {
                     let slot = right.find(name)?;
-                    Some((name, right.position(name).unwrap_or_default(), slot.get().peek()))
+                    Some((name, right.position(name).unwrap_or_default(), slot.get().shared()))
                 })
                 .collect()
         };
@@ -124,7 +124,7 @@ fn zip_attrs_with(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Resu
     for element in list.iter() {
         let attrs = evaluator.expect_attrs(element, PosId::NONE, context)?;
         for (name, slot) in attrs.flatten(&mut evaluator.heap).iter() {
-            found.entry(name).or_default().push(slot.get().peek());
+            found.entry(name).or_default().push(slot.get().shared());
         }
     }
     let mut lists: Vec<(Symbol, Value)> =

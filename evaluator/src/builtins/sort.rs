@@ -28,7 +28,8 @@ fn sort(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value> 
     let function = evaluator.expect_function(args[0], pos, context)?;
     let mut values = Vec::with_capacity(list.len());
     for slot in list.slots() {
-        values.push(evaluator.force_slot(slot)?);
+        evaluator.force_slot(slot)?;
+        values.push(slot.get());
     }
     let by_less_than = matches!(function.view(), View::Builtin(id) if id.builtin().name == "lessThan");
     if by_less_than && sort_known(&mut values) {

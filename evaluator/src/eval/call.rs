@@ -22,6 +22,8 @@ trait Arguments: Copy {
     fn delayed(self, index: usize, evaluator: &mut Evaluator) -> Value;
     /// The argument evaluated. A variable is needed at `pos`, by what is called, and not where it is written.
     fn needed(self, index: usize, evaluator: &mut Evaluator, pos: PosId) -> Result<Value>;
+    /// What to keep of an argument that was found to be a list: see [`Value::shared`].
+    fn list(self, index: usize, list: Value, evaluator: &mut Evaluator) -> Value;
 }
 
 #[derive(Clone, Copy)]
@@ -50,6 +52,15 @@ impl Arguments for Expressions {
             expr => evaluator.eval(expr, self.env),
         }
     }
+    fn list(self, index: usize, list: Value, evaluator: &mut Evaluator) -> Value {
+        match &self.exprs[index] {
+            variable @ (Expr::Local(_) | Expr::Outer(_) | Expr::Distant { .. }) => {
+                evaluator.delay(variable, self.env)
+            }
+            Expr::Value(_) => list,
+            _ => evaluator.heap.thunk(Thunk::of_list(list)),
+        }
+    }
 }
 
 /// See [`Evaluator::delayed`].
@@ -73,6 +84,9 @@ impl Arguments for &[Value] {
     #[inline(always)]
     fn needed(self, index: usize, evaluator: &mut Evaluator, pos: PosId) -> Result<Value> {
         evaluator.force_at(self[index], pos)
+    }
+    fn list(self, index: usize, _: Value, _: &mut Evaluator) -> Value {
+        self[index]
     }
 }
 
@@ -409,6 +423,7 @@ impl Evaluator {
             return (arguments.delayed(index, self), true);
         };
         match arguments.needed(index, self, pos) {
+            Ok(value) if value.is_list() => (arguments.list(index, value, self), true),
             Ok(value) => (value, true),
             Err(error) => (self.fail_later(error), false),
         }
@@ -491,7 +506,7 @@ impl Evaluator {
             let bound = match attrs.find_near(formal.name, &formal.hint) {
                 Some(slot) => {
                     found += 1;
-                    slot.get().peek()
+                    slot.get().shared()
                 }
                 None => match &formal.default {
                     Some(default) => self.delay(default, env),

@@ -326,9 +326,12 @@ impl Evaluator {
         if !value.is_thunk() {
             return Ok(value);
         }
-        let value = self.force_at(value, pos)?;
-        slot.set(value);
-        Ok(value)
+        let forced = self.force_at(value, pos)?;
+        // See [`Value::shared`].
+        if !forced.is_list() {
+            slot.set(forced);
+        }
+        Ok(forced)
     }
 
     #[inline(never)]
@@ -374,8 +377,7 @@ impl Evaluator {
     #[cold]
     fn thunk_failed(&mut self, thunk: &'static Thunk, claimed: Claimed, mut error: Failure) -> Failure {
         // What a helper meets, the main thread is to meet by itself.
-        let is_memoised =
-            !self.is_helper() && error.is_catchable() && error.traces.len() < REMEMBERED_TRACES;
+        let is_memoised = !self.is_helper() && error.is_catchable() && error.traces.len() < REMEMBERED_TRACES;
         let is_awaited = match is_memoised {
             // Whoever catches the error may come here again.
             true => thunk.fail(Kept::keep(&mut error), self.is_shared),
@@ -464,7 +466,7 @@ impl Evaluator {
         if value.is_unset() {
             return self.heap.thunk(Thunk::code(expr, env));
         }
-        value.peek()
+        value.shared()
     }
 
     #[inline(always)]
@@ -580,13 +582,28 @@ impl Evaluator {
 fn peek(expr: &'static Expr, env: &'static Env) -> Option<Value> {
     match expr {
         Expr::Select(select) => {
-            let subject = peek_operand(&select.subject, env)?;
-            Some(subject.as_attrs()?.find_near(select.name, &select.hint)?.get().peek())
+            let value = peek_select(select, env)?;
+            (!may_be_list(value)).then_some(value)
         }
         Expr::Subtract(op) => peek_ints(op, env, i64::checked_sub),
         Expr::Add(op) => peek_ints(op, env, i64::checked_add),
         Expr::Multiply(op) => peek_ints(op, env, i64::checked_mul),
         _ => None,
+    }
+}
+
+#[inline(always)]
+fn peek_select(select: &'static ir::Select, env: &'static Env) -> Option<Value> {
+    let subject = peek_operand(&select.subject, env)?;
+    Some(subject.as_attrs()?.find_near(select.name, &select.hint)?.get().peek())
+}
+
+/// Whether a value may turn out to be a list: one that is selected is another one for [`Value::shared`].
+#[inline(always)]
+fn may_be_list(value: Value) -> bool {
+    match value.is_thunk() {
+        true => value.thunk().may_be_list(),
+        false => value.is_list(),
     }
 }
 
@@ -606,7 +623,7 @@ fn peek_path(select: &'static ir::SelectPath, env: &'static Env) -> Option<Value
             _ => return None,
         };
     }
-    (!value.is_thunk()).then_some(value)
+    (!value.is_thunk() && !value.is_list()).then_some(value)
 }
 
 #[inline(always)]
@@ -616,7 +633,7 @@ fn peek_operand(expr: &'static Expr, env: &'static Env) -> Option<Value> {
         Expr::Local(variable) => Some(env.slot(variable.slot).get().peek()),
         Expr::Outer(variable) => Some(env.ancestor(1).slot(variable.slot).get().peek()),
         Expr::Distant { depth, slot, .. } => Some(env.ancestor((*depth).into()).slot(*slot).get().peek()),
-        Expr::Select(_) => peek(expr, env),
+        Expr::Select(select) => peek_select(select, env),
         _ => None,
     }
 }

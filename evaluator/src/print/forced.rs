@@ -99,6 +99,10 @@ impl Printer<'_> {
         }
     }
 
+    fn member(&mut self, value: Value) -> Result<Value> {
+        self.evaluator.force(value).map(|_| value.shared())
+    }
+
     fn value(&mut self, value: Value, depth: usize) -> Result<()> {
         let forced = self.evaluator.force(value);
         self.result(forced, depth)
@@ -111,7 +115,10 @@ impl Printer<'_> {
         }
     }
 
+    /// Prints what is evaluated; a list may still be behind its thunk, as [`Value::shared`] leaves it.
     fn forced(&mut self, value: Value, depth: usize) -> Result<()> {
+        let identity = value.identity();
+        let value = value.peek();
         match value.view() {
             View::Null => self.text(Paint::Literal, "null"),
             View::Bool(value) => self.text(Paint::Literal, if value { "true" } else { "false" }),
@@ -126,7 +133,7 @@ impl Printer<'_> {
             View::Thunk(_) => self.text(Paint::Note, "«thunk»"),
             View::Attrs(attrs) => return self.attrs(value, attrs, depth),
             View::List(list) => {
-                if !list.is_empty() && !self.seen.insert(value.address()) {
+                if !list.is_empty() && !self.seen.insert(identity) {
                     self.text(Paint::Note, "«repeated»");
                     return Ok(());
                 }
@@ -183,7 +190,7 @@ impl Printer<'_> {
             self.out.push_str(&attr_name(name));
             self.out.push_str(" = ");
             let pos = attrs.position(name).unwrap_or(PosId::NONE);
-            let value = only.take().unwrap_or_else(|| self.evaluator.force(slot.get()));
+            let value = only.take().unwrap_or_else(|| self.member(slot.get()));
             self.result(value, depth + 1)
                 .traced(pos, || format!("while evaluating the attribute '{}'", attr_name(name)))?;
             self.out.push(';');
@@ -217,7 +224,7 @@ impl Printer<'_> {
         self.out.push('[');
         for (index, element) in list.iter().enumerate() {
             self.space(in_lines);
-            let value = only.take().unwrap_or_else(|| self.evaluator.force(element));
+            let value = only.take().unwrap_or_else(|| self.member(element));
             self.result(value, depth + 1)
                 .traced(PosId::NONE, || format!("while evaluating list element at index {index}"))?;
         }
@@ -231,9 +238,10 @@ impl Printer<'_> {
     fn layout(&mut self, first: Option<&'static Slot>, count: usize) -> (bool, Option<Result<Value>>) {
         match (first, count) {
             (Some(only), 1) => {
-                let value = self.evaluator.force(only.get());
-                let is_nested =
-                    value.as_ref().is_ok_and(|value| matches!(value.view(), View::Attrs(_) | View::List(_)));
+                let value = self.member(only.get());
+                let is_nested = value
+                    .as_ref()
+                    .is_ok_and(|value| matches!(value.peek().view(), View::Attrs(_) | View::List(_)));
                 (is_nested, Some(value))
             }
             _ => (count > 1, None),

@@ -366,6 +366,25 @@ impl Value {
         if self.is_thunk() { self.thunk().value().unwrap_or(self) } else { self }
     }
 
+    /// What to keep in another place that stands for the same: the value itself, where that can be had. A list stays behind its
+    /// thunk, which tells it from the same list reached in another way: printing shows that.
+    #[inline(always)]
+    pub fn shared(self) -> Value {
+        let value = self.peek();
+        if value.is_list() { self } else { value }
+    }
+
+    /// What tells places apart that are shown in full from those that are another look at one that was.
+    pub(crate) fn identity(self) -> usize {
+        if self.is_thunk() && self.peek().is_list() { self.address() } else { self.peek().address() }
+    }
+
+    /// Whether it is a list (and no thunk).
+    #[inline(always)]
+    pub fn is_list(self) -> bool {
+        self.tag() == Tag::List
+    }
+
     /// The attribute set, if it is one (and no thunk).
     #[inline(always)]
     pub fn as_attrs(self) -> Option<&'static Attrs> {

@@ -75,7 +75,7 @@ impl Applied {
         let slot: &'static Slot = word.object();
         let offset = std::ptr::from_ref(slot).addr() - members.slots.as_ptr().addr();
         let name = members.keys.symbols()[offset / size_of::<Slot>()];
-        (Some(name), slot.get().peek())
+        (Some(name), slot.get().shared())
     }
 }
 
@@ -151,6 +151,39 @@ impl Thunk {
     /// A failure to be raised later.
     pub fn failed(error: &'static Kept) -> Thunk {
         Thunk::new(error, FAILED, Value::NULL)
+    }
+
+    /// An evaluated one, which makes a list one of its own: see [`Value::shared`].
+    pub fn of_list(list: Value) -> Thunk {
+        Thunk { state: AtomicPtr::new(std::ptr::null_mut()), payload: Slot::new(list) }
+    }
+
+    /// Whether its value may be a list, as far as its code tells.
+    pub fn may_be_list(&self) -> bool {
+        !matches!(
+            self.state(),
+            ThunkState::Code(
+                Expr::Attrs(_)
+                    | Expr::RecAttrs(_)
+                    | Expr::Update(_)
+                    | Expr::Lambda(_)
+                    | Expr::Interpolation(_)
+                    | Expr::PathInterpolation(_)
+                    | Expr::Implies(_)
+                    | Expr::Less(_)
+                    | Expr::Subtract(_)
+                    | Expr::Multiply(_)
+                    | Expr::Divide(_)
+                    | Expr::Equal(_)
+                    | Expr::NotEqual(_)
+                    | Expr::Not(_)
+                    | Expr::And(_)
+                    | Expr::Or(_)
+                    | Expr::HasAttr(_)
+                    | Expr::Add(_),
+                _
+            )
+        )
     }
 
     /// The value if the thunk has been evaluated.

@@ -69,9 +69,7 @@ impl Cursor<'_> {
                     self.position += 1;
                 }
                 // It ends the arrays around it as well, up to a table, which goes on behind it.
-                (Some(b']'), Some(b'[')) => {
-                    while open.pop_if(|bracket| *bracket == b'[').is_some() {}
-                }
+                (Some(b']'), Some(b'[')) => while open.pop_if(|bracket| *bracket == b'[').is_some() {},
                 (Some(b'}' | b'\n'), Some(b'{')) => {
                     while open.pop_if(|bracket| *bracket == b'{').is_some() {}
                 }

@@ -64,7 +64,8 @@ impl Aterm {
 
     /// The text with the paths of the outputs where [`Masked::Yes`] left them out: escaping everything again would cost more.
     pub fn filled(&self, outputs: &BTreeMap<String, Output>) -> Aterm {
-        let path = |name| outputs.get(name).and_then(Output::path).map(StorePath::to_string).unwrap_or_default();
+        let path =
+            |name| outputs.get(name).and_then(Output::path).map(StorePath::to_string).unwrap_or_default();
         let paths: Vec<String> = self.holes.iter().map(|(_, name)| path(name)).collect();
         let room: usize = paths.iter().map(String::len).sum();
         let mut text = Vec::with_capacity(self.text.len() + room);
