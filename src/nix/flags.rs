@@ -8,6 +8,7 @@ use zeval_evaluator::Settings;
 
 use super::{
     outcome::{end, usage},
+    realise::Lines,
     settings::{NixSettings, SettingFlag, flag},
     store::NixStore,
 };
@@ -276,7 +277,8 @@ impl Common {
             Ok(opened) => Ok(Arc::clone(&opened.store)),
             Err(error) => Err(error.to_string()),
         });
-        EvaluationInputs::new(settings, open, crate::progress::plain(), Cancellation::new()).trusting(given)
+        let lines = Lines::new(self.verbosity, self.build_output, false);
+        EvaluationInputs::new(settings, open, Arc::new(lines), Cancellation::new()).trusting(given)
     }
 
     /// The file that the setting `eval-profiler` asks for.

@@ -387,12 +387,15 @@ pub struct Lines {
     checks: bool,
     /// The names of what is being built, if they are to be shown.
     names: Option<Mutex<HashMap<ActivityId, String>>>,
+    /// The store paths that are being copied from elsewhere.
+    copied: Mutex<HashMap<ActivityId, StorePath>>,
 }
 
 impl Lines {
     /// How much is said, whether what builders print is shown, and whether with the name of the build.
     pub fn new(verbosity: i32, build_output: bool, named: bool) -> Lines {
-        Lines { verbosity, build_output, checks: false, names: named.then(Mutex::default) }
+        let names = named.then(Mutex::default);
+        Lines { verbosity, build_output, checks: false, names, copied: Mutex::default() }
     }
 
     fn started(&self, id: ActivityId, name: String) {
@@ -419,6 +422,16 @@ impl crate::progress::View for Lines {
 impl Observer for Lines {
     fn event(&self, event: Event) {
         match event {
+            Event::Started { id, drv: path, .. } if !path.is_derivation() => {
+                self.copied.lock().unwrap_or_else(PoisonError::into_inner).insert(id, path);
+            }
+            Event::FetchStarted { id, url, .. } if self.verbosity >= INFO => {
+                let copied = self.copied.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(path) = copied.get(&id) {
+                    let cache = url.rsplit_once("/nar/").map_or(&*url, |(cache, _)| cache);
+                    eprintln!("copying path '{path}' from '{cache}'...");
+                }
+            }
             Event::Started { id, drv, name, .. } => {
                 if self.verbosity >= INFO {
                     match self.checks {

@@ -16,7 +16,7 @@ use zeval_model::{
     store_path::{References, StorePath},
 };
 
-use super::{flags::Common, location};
+use super::{flags::Common, location, realise::Lines};
 use crate::{diagnostic::Failed, store::EvaluationStore};
 
 /// Which store is meant.
@@ -34,6 +34,7 @@ pub struct NixStore {
     read_only: bool,
     paths: PathsOnly,
     options: zeval_builder::build::BuildOptions,
+    view: Arc<Lines>,
     opened: OnceLock<Result<Arc<EvaluationStore>, String>>,
 }
 
@@ -47,7 +48,8 @@ impl NixStore {
             Err(Failed::Other(text) | Failed::Build { text, .. }) => return Err(text),
             Err(_) => return Err("the settings cannot be read".into()),
         };
-        Ok(NixStore { place, read_only, paths: PathsOnly::default(), options, opened: OnceLock::new() })
+        let view = Arc::new(Lines::new(common.verbosity, common.build_output, false));
+        Ok(NixStore { place, read_only, paths: PathsOnly::default(), options, view, opened: OnceLock::new() })
     }
 
     /// The folder of the physical store, if there is one.
@@ -64,8 +66,7 @@ impl NixStore {
             Place::Nowhere => Err("store 'dummy://' holds nothing".into()),
             Place::Folder(folder) => {
                 let store = BuilderStore::open(folder).map_err(|error| error.to_string())?;
-                let view = crate::progress::plain();
-                let cancellation = Cancellation::new();
+                let (view, cancellation) = (self.view.clone(), Cancellation::new());
                 Ok(Arc::new(EvaluationStore::new(Arc::new(store), self.options.clone(), view, cancellation)))
             }
         });

@@ -180,9 +180,6 @@ impl Session {
         theirs: &Outcome,
     ) -> io::Result<()> {
         *self.counts.entry(kind).or_default() += 1;
-        if kind == Difference::Printing {
-            return Ok(());
-        }
         let signature = signature(kind, ours, theirs);
         let number = self.cases.len() + 1;
         let known = self.cases.get(&signature);

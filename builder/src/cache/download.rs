@@ -311,7 +311,11 @@ fn read_archive(
     let scratch = store.temporary_folder()?;
     let file = match cache.folder() {
         // Nothing is gained by a copy of the archive.
-        Some(folder) => folder.join(&nar.url),
+        Some(folder) => {
+            let (id, url) = (progress.id, cache.address(&nar.url));
+            progress.observer.event(Event::FetchStarted { id, url, total: nar.file_size });
+            folder.join(&nar.url)
+        }
         None => {
             let file = scratch.path().join("nar");
             let transfer = Transfer {

@@ -228,7 +228,8 @@ fn mentioned(evaluator: &mut Evaluator, path: &[u8], text: &[u8]) -> Option<&'st
 }
 
 fn read_failure(path: &[u8], error: &std::io::Error, pos: PosId) -> Failure {
-    if error.kind() == std::io::ErrorKind::NotFound {
+    // Below what is no folder there is nothing.
+    if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) {
         return crate::session::missing(path, pos);
     }
     if error.kind() == std::io::ErrorKind::IsADirectory {
@@ -279,7 +280,10 @@ fn read_dir(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Val
     evaluator.session.check_access(&path, pos)?;
     let physical = evaluator.session.physical(&path);
     let entries =
-        evaluator.session.read_folder(&physical).map_err(|error| list_failure(&path, &error, pos))?;
+        evaluator.session.read_folder(&physical).map_err(|error| match physical.symlink_metadata() {
+            Ok(_) => list_failure(&path, &error, pos),
+            Err(_) => crate::session::missing(&path, pos),
+        })?;
     let source = evaluator.session.in_place(&path);
     let mut members = Vec::new();
     for entry in entries {
