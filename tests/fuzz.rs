@@ -8,14 +8,15 @@ mod run;
 
 use std::path::Path;
 
-use run::{Outcome, Program, TIMED_OUT};
+use run::{Mode, Outcome, Program, TIMED_OUT};
 use serde_json::Value as Json;
 
 /// How many new expressions a run of the tests tries.
 const COUNT: u64 = 400;
 
 fn zeval() -> Program {
-    Program { around: Vec::new(), command: format!("{} nix-instantiate", env!("CARGO_BIN_EXE_zeval")) }
+    let command = format!("{} nix-instantiate", env!("CARGO_BIN_EXE_zeval"));
+    Program { around: Vec::new(), command, mode: Mode::File }
 }
 
 /// Runs expressions in a folder that is removed afterwards.

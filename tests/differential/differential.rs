@@ -20,7 +20,7 @@ use std::{
 };
 
 use compare::{Difference, difference, signature};
-use run::{Outcome, Program};
+use run::{Mode, Outcome, Program};
 use serde_json::json;
 
 /// Expressions that are run together.
@@ -60,6 +60,7 @@ struct Arguments {
     save: PathBuf,
     record: Option<PathBuf>,
     count: usize,
+    mode: Mode,
 }
 
 impl Arguments {
@@ -75,6 +76,7 @@ impl Arguments {
             save: folder.join("differential"),
             record: None,
             count: 400,
+            mode: Mode::File,
         };
         let mut given = std::env::args().skip(1);
         while let Some(flag) = given.next() {
@@ -87,6 +89,9 @@ impl Arguments {
                 "--zeval" => arguments.zeval = value.into(),
                 "--save" => arguments.save = value.into(),
                 "--record" => arguments.record = Some(value.into()),
+                "--mode" => {
+                    arguments.mode = Mode::named(&value).ok_or(format!("'{value}' is no mode"))?;
+                }
                 "--count" => arguments.count = number()? as usize,
                 _ => return Err(format!("'{flag}' is no flag")),
             }
@@ -123,8 +128,12 @@ struct Case {
 impl Session {
     fn new(arguments: Arguments) -> io::Result<Session> {
         let command = format!("{} nix-instantiate", arguments.zeval.display());
-        let zeval = Program { around: Vec::new(), command };
-        let nix = Program { around: arguments.oracle.clone(), command: "nix-instantiate".to_owned() };
+        let zeval = Program { around: Vec::new(), command, mode: arguments.mode };
+        let nix = Program {
+            around: arguments.oracle.clone(),
+            command: "nix-instantiate".to_owned(),
+            mode: arguments.mode,
+        };
         let folder = tempfile::Builder::new().prefix("zeval-differential").tempdir()?;
         fs::create_dir_all(&arguments.save)?;
         let (counts, cases) = Default::default();

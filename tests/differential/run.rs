@@ -32,6 +32,54 @@ pub struct Program {
     pub around: Vec<String>,
     /// The command itself.
     pub command: String,
+    /// In which way expressions are given and values shown.
+    pub mode: Mode,
+}
+
+/// How a command is told of an expression, and asked to show its value.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// As a file, evaluated all through.
+    #[default]
+    File,
+    /// As an argument: errors have other places.
+    Text,
+    /// On standard input.
+    Input,
+    /// As a file, evaluated no further than its outermost value.
+    Lazy,
+    Json,
+    Xml,
+    Trace,
+}
+
+impl Mode {
+    /// The mode of a name.
+    pub fn named(name: &str) -> Option<Mode> {
+        const NAMES: [(&str, Mode); 7] = [
+            ("file", Mode::File),
+            ("text", Mode::Text),
+            ("input", Mode::Input),
+            ("lazy", Mode::Lazy),
+            ("json", Mode::Json),
+            ("xml", Mode::Xml),
+            ("trace", Mode::Trace),
+        ];
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, mode)| *mode)
+    }
+
+    /// What follows the command in a shell script; the expression's number is in `i`.
+    fn arguments(self) -> &'static str {
+        match self {
+            Mode::File => "--strict e$i.nix",
+            Mode::Text => "--strict -E \"$(cat e$i.nix)\"",
+            Mode::Input => "--strict - <e$i.nix",
+            Mode::Lazy => "e$i.nix",
+            Mode::Json => "--strict --json e$i.nix",
+            Mode::Xml => "--strict --xml e$i.nix",
+            Mode::Trace => "--strict --show-trace e$i.nix",
+        }
+    }
 }
 
 impl Program {
@@ -45,10 +93,11 @@ impl Program {
         prepare(&cases, expressions)?;
         let script = format!(
             "cd {CASES}; i=0; while [ $i -lt {count} ]; do \
-             timeout {LIMIT} {command} --eval --strict --option experimental-features '' e$i.nix >../o$i 2>../f$i </dev/null; \
+             timeout {LIMIT} {command} --eval --option experimental-features '' </dev/null {arguments} >../o$i 2>../f$i; \
              echo $? >../s$i; i=$((i+1)); done\n",
             count = expressions.len(),
             command = self.command,
+            arguments = self.mode.arguments(),
         );
         fs::write(folder.join("run.sh"), script)?;
         let words: Vec<&str> = self.around.iter().map(String::as_str).chain(["sh", "run.sh"]).collect();

@@ -184,8 +184,14 @@ impl Document {
             ("column", BString::from(place.column.to_string())),
             ("line", BString::from(place.line.to_string())),
         ];
-        if let Origin::File(path) = &place.source.origin {
-            attributes.push(("path", BString::from(path.display().to_string())));
+        match &place.source.origin {
+            Origin::File(path) => attributes.push(("path", BString::from(path.display().to_string()))),
+            // Nix's own files are in a file system of their own.
+            Origin::Internal(name) => {
+                let path = name.strip_prefix("«nix-internal»").unwrap_or(name);
+                attributes.push(("path", BString::from(path)));
+            }
+            Origin::String | Origin::Stdin => {}
         }
         attributes
     }

@@ -551,15 +551,21 @@ impl Evaluator {
                     None => self.heap.string(path),
                 }
             }
-            crate::position::Origin::String => self.heap.string("«string»".as_bytes()),
-            crate::position::Origin::Stdin => self.heap.string("«stdin»".as_bytes()),
+            crate::position::Origin::String | crate::position::Origin::Stdin => return Value::NULL,
             crate::position::Origin::Internal(name) => {
                 self.heap.string(name.strip_prefix("«nix-internal»").unwrap_or(name).as_bytes())
             }
         };
-        let line = self.heap.int(place.line as i64);
-        let column = self.heap.int(place.column as i64);
+        let line = self.not_yet_evaluated(place.line as i64);
+        let column = self.not_yet_evaluated(place.column as i64);
         self.attrs_from(&mut [(known.file, file), (known.line, line), (known.column, column)])
+    }
+
+    /// A number that errors show as unevaluated until it is needed.
+    fn not_yet_evaluated(&mut self, number: i64) -> Value {
+        let code = Expr::Value(self.heap.int(number));
+        let (code, env) = (self.heap.object(code), self.heap.env(None, 0));
+        self.heap.thunk(Thunk::code(code, env))
     }
 
     /// The position of a definition as `{ file, line, column }`, or `null`.
