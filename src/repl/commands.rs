@@ -306,8 +306,7 @@ pub fn open_in_editor(file: &std::path::Path, line: usize) -> Result<(), String>
     let mut words = editor.split_whitespace();
     let mut command = Command::new(words.next().unwrap_or("vi"));
     command.args(words);
-    let takes_line =
-        ["vi", "emacs", "nano", "kak", "hx", "micro"].iter().any(|known| editor.contains(known));
+    let takes_line = ["vi", "emacs", "nano", "kak", "hx", "micro"].iter().any(|known| editor.contains(known));
     if takes_line && line > 0 {
         command.arg(format!("+{line}"));
     }

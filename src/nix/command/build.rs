@@ -7,7 +7,7 @@ use zeval_builder::{build::Check, store::Store};
 
 use super::{
     super::{
-        outcome::{Outcome, Stop, fail},
+        outcome::{Outcome, Stop, usage},
         profiles::Profile,
         realise::{Realiser, Wanted},
     },
@@ -34,7 +34,7 @@ pub fn run(call: &Call) -> Outcome<()> {
                 paths.extend(meant.paths(&store)?);
             }
             let [(_, path)] = &paths[..] else {
-                return fail(format!(
+                return usage(format!(
                     "'--profile' requires that the arguments produce a single store path, but there are {}",
                     paths.len()
                 ));

@@ -27,7 +27,8 @@ fn defaults() -> BTreeMap<&'static str, String> {
         .map(|(name, value)| (name, value.trim().to_owned()))
         .collect();
     let options = BuildOptions::default();
-    let words = |words: &std::collections::BTreeSet<String>| words.iter().cloned().collect::<Vec<_>>().join(" ");
+    let words =
+        |words: &std::collections::BTreeSet<String>| words.iter().cloned().collect::<Vec<_>>().join(" ");
     all.insert("max-jobs", options.jobs.to_string());
     all.insert("cores", "0".to_owned());
     all.insert("system", Settings::default().system);
@@ -40,7 +41,11 @@ fn defaults() -> BTreeMap<&'static str, String> {
 }
 
 /// A setting's value, if it has one here.
-fn value<'v>(settings: &'v NixSettings, defaults: &'v BTreeMap<&str, String>, known: &Known) -> Option<&'v str> {
+fn value<'v>(
+    settings: &'v NixSettings,
+    defaults: &'v BTreeMap<&str, String>,
+    known: &Known,
+) -> Option<&'v str> {
     settings.text(known.name).or_else(|| defaults.get(known.name).map(String::as_str))
 }
 
@@ -73,8 +78,7 @@ pub fn show(call: &Call) -> Outcome<()> {
         let Some(text) = value(settings, &defaults, known) else { continue };
         if call.has("--json") {
             let default = defaults.get(known.name).map(|default| as_json(known.kind, default));
-            let entry =
-                json!({ "aliases": known.aliases, "defaultValue": default, "value": as_json(known.kind, text) });
+            let entry = json!({ "aliases": known.aliases, "defaultValue": default, "value": as_json(known.kind, text) });
             all.insert(known.name.to_owned(), entry);
         } else {
             println!("{} = {text}", known.name);

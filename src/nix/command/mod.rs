@@ -32,7 +32,7 @@ const HELP: &str = "Usage: nix COMMAND [FLAGS]
 
 The commands of Nix for flakes and what they have:
 
-  nix build, nix eval, nix run, nix shell, nix develop, nix fmt
+  nix build, nix eval, nix run, nix shell, nix develop, nix print-dev-env, nix fmt
   nix flake archive|check|clone|info|init|lock|metadata|new|prefetch|prefetch-inputs|show|update
   nix profile add|diff-closures|history|list|remove|rollback|upgrade|wipe-history
   nix registry add|list|pin|remove|resolve
@@ -71,6 +71,8 @@ const COMMAND_FLAG: &str = "-c";
 const RECURSIVE: &str = "-r|--recursive";
 const JSON: &str = "--json";
 const PROFILE: &str = "--profile";
+/// A variable and its value.
+const SET: &str = "-s|--set-env-var";
 
 #[rustfmt::skip]
 const COMMANDS: &[Entry] = &[
@@ -81,7 +83,9 @@ const COMMANDS: &[Entry] = &[
     Entry { words: &["run"], run: evaluate::run, switches: &[], valued: &[] },
     Entry { words: &["shell"], run: evaluate::shell, switches: &[], valued: &[COMMAND] },
     Entry { words: &["env", "shell"], run: evaluate::shell, switches: &[], valued: &[COMMAND] },
-    Entry { words: &["develop"], run: evaluate::develop, valued: &[COMMAND, "--phase"],
+    Entry { words: &["print-dev-env"], run: evaluate::print_environment, switches: &[JSON], valued: &[] },
+    Entry { words: &["develop"], run: evaluate::develop,
+            valued: &[COMMAND, "--phase", "-k|--keep-env-var|--keep", "-u|--unset-env-var|--unset", SET],
             switches: &["-i|--ignore-env|--ignore-environment", "--unpack", "--configure", "--build", "--check", "--install",
                         "--installcheck"] },
     Entry { words: &["fmt"], run: evaluate::format, switches: &[], valued: &[] },
@@ -213,7 +217,11 @@ fn parse_and_run(arguments: &[OsString]) -> Outcome<()> {
         } else if known(entry.valued, flag) == Some(COMMAND_FLAG) {
             tail = texts(rest.all());
         } else if let Some(name) = entry.valued(flag) {
-            let count = if setup::PAIRS.contains(&name) { 2 } else { 1 };
+            let count = if setup::PAIRS.contains(&name) || entry.valued.contains(&SET) && name == "-s" {
+                2
+            } else {
+                1
+            };
             for _ in 0..count {
                 values.push((name, rest.value(flag)?.to_string_lossy().into_owned()));
             }
@@ -250,9 +258,22 @@ fn texts(words: impl IntoIterator<Item = OsString>) -> Vec<String> {
 impl Entry {
     /// Whether the command may evaluate: its operands are flakes, or attributes of an expression.
     fn evaluates(&self) -> bool {
-        let groups =
-            ["build", "eval", "run", "shell", "env", "develop", "fmt", "derivation", "flake", "profile", "registry",
-             "search", "edit"];
+        let groups = [
+            "build",
+            "eval",
+            "run",
+            "shell",
+            "env",
+            "develop",
+            "fmt",
+            "derivation",
+            "flake",
+            "profile",
+            "registry",
+            "search",
+            "edit",
+            "print-dev-env",
+        ];
         let others = ["verify", "sign", "make-content-addressed", "repair", "delete"];
         groups.contains(&self.words[0])
             || matches!(self.words, ["path-info" | "copy"])

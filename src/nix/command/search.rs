@@ -13,10 +13,7 @@ use super::{
     Call,
     installables::operands,
 };
-use crate::{
-    commands::run::with_found,
-    evaluation,
-};
+use crate::{commands::run::with_found, evaluation};
 
 /// What is looked for, and what was found.
 struct Search {
@@ -41,11 +38,16 @@ pub fn run(call: &Call) -> Outcome<()> {
     let is_expression = call.value("-f").is_some() || call.value("--expr").is_some();
     let regex = |text: &str| {
         let syntax = syntax::Config::new().case_insensitive(true);
-        Regex::builder().syntax(syntax).build(text).map_err(|error| Stop::of(format!("invalid regex '{text}': {error}")))
+        Regex::builder()
+            .syntax(syntax)
+            .build(text)
+            .map_err(|error| Stop::of(format!("invalid regex '{text}': {error}")))
     };
     let wanted: Vec<Regex> = words.map(|text| regex(&text)).collect::<Outcome<_>>()?;
     if wanted.is_empty() {
-        return usage("Must provide at least one regex! To match all packages, use 'nix search <installable> ^'.");
+        return usage(
+            "Must provide at least one regex! To match all packages, use 'nix search <installable> ^'.",
+        );
     }
     let excluded = call.all("-e").map(regex).collect::<Outcome<_>>()?;
     let mut search = Search { wanted, excluded, found: Vec::new() };
@@ -116,7 +118,8 @@ fn in_expression(call: &Call, search: &mut Search, path: &str) -> Outcome<()> {
     let store = setup.context.store()?;
     let options = crate::commands::build_options(&setup.build, &setup.language.option)?;
     let found = setup.context.evaluate(&source, &store, &options, |evaluator, value, given| {
-        let mut part = Search { wanted: search.wanted.clone(), excluded: search.excluded.clone(), found: Vec::new() };
+        let mut part =
+            Search { wanted: search.wanted.clone(), excluded: search.excluded.clone(), found: Vec::new() };
         let value = evaluation::auto_call(evaluator, value, given)?;
         part.visit(evaluator, value, path, true)?;
         Ok(part.found)
@@ -152,7 +155,11 @@ impl Search {
             || (is_in("legacyPackages") || is_in("packages")) && depth <= 2
             || is_in("legacyPackages") && {
                 match attrs.get(Symbol::intern(b"recurseForDerivations")) {
-                    Some(wanted) => evaluator.expect_bool(wanted, PosId::NONE, "while evaluating 'recurseForDerivations'")?,
+                    Some(wanted) => evaluator.expect_bool(
+                        wanted,
+                        PosId::NONE,
+                        "while evaluating 'recurseForDerivations'",
+                    )?,
                     None => false,
                 }
             };
@@ -167,7 +174,8 @@ impl Search {
     }
 
     fn package(&mut self, evaluator: &mut Evaluator, value: Value, path: &str) -> Result<()> {
-        let get = |value: Value, name: &[u8]| value.as_attrs().and_then(|attrs| attrs.get(Symbol::intern(name)));
+        let get =
+            |value: Value, name: &[u8]| value.as_attrs().and_then(|attrs| attrs.get(Symbol::intern(name)));
         let name = match get(value, b"name") {
             Some(name) => crate::flakes::select::string(evaluator, name)?,
             None => String::new(),
@@ -211,7 +219,8 @@ impl Search {
             if index > 0 {
                 println!();
             }
-            let version = if found.version.is_empty() { String::new() } else { format!(" ({})", found.version) };
+            let version =
+                if found.version.is_empty() { String::new() } else { format!(" ({})", found.version) };
             match has_colours {
                 true => println!("* \x1b[0;1m{}\x1b[0m{version}", self.marked(&found.path, "\x1b[0;1m")),
                 false => println!("* {}{version}", found.path),
@@ -268,7 +277,9 @@ pub fn edit(call: &Call) -> Outcome<()> {
     let Some(position) = found.into_iter().flatten().next() else {
         return fail(format!("cannot find position information for '{}'", operand.unwrap_or(".")));
     };
-    let Some((file, line)) = position.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?))) else {
+    let Some((file, line)) =
+        position.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)))
+    else {
         return fail(format!("cannot parse 'meta.position' attribute '{position}'"));
     };
     let below = std::path::Path::new(file).strip_prefix(zeval_model::store_dir());

@@ -19,10 +19,7 @@ use super::{
     matchers, matching, plain, profile, read, update,
 };
 use crate::{
-    commands::{
-        run::with_found,
-        targets::Found,
-    },
+    commands::{run::with_found, targets::Found},
     flakes::{Outputs, select::Search},
 };
 
@@ -96,30 +93,35 @@ fn found(call: &Call, setup: &Setup) -> Outcome<Vec<New>> {
 
 /// What a flake has: at an attribute exactly, or where installables are looked for.
 fn of_flake(setup: &Setup, operand: &str, exact: Option<(&str, &Outputs)>) -> Outcome<New> {
-    let found = with_found(&setup.context, &setup.language, &setup.flakes, &setup.build, |evaluator, flakes| {
-        let mut installable = flakes.installable(operand)?;
-        let locked = flakes.lock_copied(evaluator, &installable.reference)?;
-        let outputs = flakes.outputs(evaluator, &locked)?;
-        let paths = match exact {
-            Some((attribute, wanted)) => {
-                installable.outputs = wanted.clone();
-                vec![attribute.to_owned()]
-            }
-            None => Search::packages(&flakes.system).paths(&installable.fragment),
-        };
-        let found = crate::flakes::select::select(evaluator, outputs, &paths, &installable.reference.shown())?;
-        let found =
-            Found { attribute: found.attribute, value: found.value, outputs: installable.outputs.clone() };
-        let meant = installables::of_found(evaluator, &found)?;
-        let priority = priority(evaluator, found.value)?;
-        let source = Source {
-            original: locked.flake.original.shown(),
-            locked: locked.flake.locked.shown(),
-            attribute: found.attribute,
-            outputs: installable.outputs,
-        };
-        Ok(New { meant, source: Some(source), priority })
-    })?;
+    let found =
+        with_found(&setup.context, &setup.language, &setup.flakes, &setup.build, |evaluator, flakes| {
+            let mut installable = flakes.installable(operand)?;
+            let locked = flakes.lock_copied(evaluator, &installable.reference)?;
+            let outputs = flakes.outputs(evaluator, &locked)?;
+            let paths = match exact {
+                Some((attribute, wanted)) => {
+                    installable.outputs = wanted.clone();
+                    vec![attribute.to_owned()]
+                }
+                None => Search::packages(&flakes.system).paths(&installable.fragment),
+            };
+            let found =
+                crate::flakes::select::select(evaluator, outputs, &paths, &installable.reference.shown())?;
+            let found = Found {
+                attribute: found.attribute,
+                value: found.value,
+                outputs: installable.outputs.clone(),
+            };
+            let meant = installables::of_found(evaluator, &found)?;
+            let priority = priority(evaluator, found.value)?;
+            let source = Source {
+                original: locked.flake.original.shown(),
+                locked: locked.flake.locked.shown(),
+                attribute: found.attribute,
+                outputs: installable.outputs,
+            };
+            Ok(New { meant, source: Some(source), priority })
+        })?;
     Ok(found)
 }
 
@@ -193,7 +195,10 @@ pub fn upgrade(call: &Call) -> Outcome<()> {
         if now.locked == source.locked && !now.locked.starts_with("path:") {
             continue;
         }
-        call.say(format!("upgrading '{}' from flake '{}' to '{}'", source.attribute, source.locked, now.locked));
+        call.say(format!(
+            "upgrading '{}' from flake '{}' to '{}'",
+            source.attribute, source.locked, now.locked
+        ));
         upgraded.push((name, new));
     }
     if looked_at == 0 {

@@ -83,7 +83,9 @@ pub fn rollback(call: &Call) -> Outcome<()> {
     let number = match call.value("--to").map(str::parse) {
         None => None,
         Some(Ok(number)) => Some(number),
-        Some(Err(_)) => return usage(format!("'{}' is not a number", call.value("--to").unwrap_or_default())),
+        Some(Err(_)) => {
+            return usage(format!("'{}' is not a number", call.value("--to").unwrap_or_default()));
+        }
     };
     profile(call)?.switch(number, call.has("--dry-run"), |text| call.say(text))
 }

@@ -93,7 +93,8 @@ impl Element {
 
     /// The name that it gets, unless another has it.
     fn name(&self) -> String {
-        let from_source = self.source.as_ref().and_then(|source| name_of(&source.original, &source.attribute));
+        let from_source =
+            self.source.as_ref().and_then(|source| name_of(&source.original, &source.attribute));
         from_source.unwrap_or_else(|| self.identifier())
     }
 
@@ -123,7 +124,9 @@ impl Element {
         let outputs = match json.get("outputs").and_then(Value::as_array) {
             None => Outputs::Default,
             Some(names) if names.iter().any(|name| name == "*") => Outputs::All,
-            Some(names) => Outputs::Named(names.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+            Some(names) => {
+                Outputs::Named(names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            }
         };
         let (original, locked) = (text("originalUrl").or(text("originalUri")), text("url").or(text("uri")));
         let source = match (original, locked, text("attrPath")) {
@@ -185,7 +188,9 @@ impl Manifest {
         match json.get("elements") {
             Some(Value::Object(elements)) => {
                 for (name, element) in elements {
-                    manifest.elements.insert(name.clone(), Element::from_json(element).ok_or_else(unreadable)?);
+                    manifest
+                        .elements
+                        .insert(name.clone(), Element::from_json(element).ok_or_else(unreadable)?);
                 }
             }
             // Before they had names.

@@ -110,8 +110,12 @@ impl Matcher {
     fn unused(&self) -> String {
         match self {
             Matcher::All => "There are no packages in the profile.".to_owned(),
-            Matcher::Name(name) => format!("Package name '{name}' does not match any packages in the profile."),
-            Matcher::Pattern(text, _) => format!("Regex '{text}' does not match any packages in the profile."),
+            Matcher::Name(name) => {
+                format!("Package name '{name}' does not match any packages in the profile.")
+            }
+            Matcher::Pattern(text, _) => {
+                format!("Regex '{text}' does not match any packages in the profile.")
+            }
             Matcher::Path(path) => format!("Store path '{path}' does not match any packages in the profile."),
         }
     }
@@ -151,7 +155,8 @@ fn matching(call: &Call, manifest: &Manifest, matchers: &[Matcher]) -> Vec<Strin
             call.warn(matcher.unused());
         }
     }
-    let fits = |(name, element): &(&String, &Element)| matchers.iter().any(|matcher| matcher.fits(name, element));
+    let fits =
+        |(name, element): &(&String, &Element)| matchers.iter().any(|matcher| matcher.fits(name, element));
     manifest.elements.iter().filter(fits).map(|(name, _)| name.clone()).collect()
 }
 
