@@ -40,10 +40,12 @@ fn compare(session: &Path) -> Result<(), Failed> {
     Err(format!("{}", difference.unified_diff().header("recorded", "found")).into())
 }
 
-const NIX_NAMES: [&str; 9] = [
+const NIX_NAMES: [&str; 11] = [
     "nix",
     "nix-build",
+    "nix-channel",
     "nix-collect-garbage",
+    "nix-copy-closure",
     "nix-env",
     "nix-hash",
     "nix-instantiate",

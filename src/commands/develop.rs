@@ -4,8 +4,9 @@ use std::{
     collections::BTreeMap,
     fs,
     io::IsTerminal,
-    os::unix::{ffi::OsStrExt, process::ExitStatusExt},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use bstr::{BStr, ByteSlice};
@@ -34,8 +35,37 @@ pub struct Wanted<'a> {
     pub phase: Option<&'a str>,
     /// The command and its arguments.
     pub command: &'a [String],
-    /// Whether most of what the machine has in its environment is left out.
-    pub ignore_env: bool,
+    /// What of the machine's environment there is.
+    pub outside: Outside,
+}
+
+/// What of the environment of the machine there is beside that of the derivation.
+#[derive(Clone, Default)]
+pub struct Outside {
+    /// Whether most of it is left out.
+    pub ignored: bool,
+    /// What is kept nevertheless.
+    pub keep: Vec<String>,
+    /// What is left out in any case.
+    pub unset: Vec<String>,
+    /// What is set.
+    pub set: Vec<(String, String)>,
+}
+
+impl Outside {
+    /// Changes the environment of a command accordingly.
+    pub fn apply(&self, command: &mut Command) {
+        if self.ignored {
+            let is_kept = |name: &std::ffi::OsStr| {
+                KEPT.iter().any(|kept| name == *kept) || self.keep.iter().any(|kept| name == kept.as_str())
+            };
+            command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
+        }
+        for name in &self.unset {
+            command.env_remove(name);
+        }
+        command.envs(self.set.iter().map(|(name, value)| (name, value)));
+    }
 }
 
 impl Wanted<'_> {
@@ -51,7 +81,7 @@ pub fn run(context: &Context, arguments: &Develop) -> Result<()> {
     let wanted = Wanted {
         phase: arguments.phase.as_deref(),
         command: &arguments.command,
-        ignore_env: arguments.ignore_env,
+        outside: Outside { ignored: arguments.ignore_env, ..Outside::default() },
     };
     let store = context.store()?;
     enter(context, &store, &drv, options, &wanted)
@@ -65,15 +95,9 @@ pub fn enter(
     options: BuildOptions,
     wanted: &Wanted<'_>,
 ) -> Result<()> {
-    let built = build_inputs(context, store, options, drv)?;
     let scratch = store.temporary_folder().map_err(Failed::other)?;
     let here = std::env::current_dir().map_err(Failed::other)?;
-    let places = Places { build: scratch.path(), outputs: Some(&here.join("outputs")) };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let environment = development(store, drv, &built, &places, cores).map_err(Failed::other)?;
-    for (name, text) in &environment.files {
-        write(&scratch.path().join(name), text)?;
-    }
+    let environment = prepare(context, store, drv, options, scratch.path(), Some(&here.join("outputs")))?;
     let script = scratch.path().join("rc");
     write(&script, &rc(&environment, wanted))?;
     let shell = shell(&environment)?;
@@ -92,12 +116,7 @@ pub fn enter(
         variables: variables(shell, &script, is_interactive),
     };
     let status = view.command().and_then(|mut command| {
-        if wanted.ignore_env {
-            command.env_clear().envs(
-                std::env::vars_os()
-                    .filter(|(name, _)| KEPT.iter().any(|kept| name.as_bytes() == kept.as_bytes())),
-            );
-        }
+        wanted.outside.apply(&mut command);
         command.status()
     });
     let status = status.map_err(|error| Failed::other(format!("cannot run '{}': {error}", view.program)))?;
@@ -106,6 +125,25 @@ pub fn enter(
         Some(0) | None => Ok(()),
         Some(code) => Err(Failed::Program(u8::try_from(code).unwrap_or(1))),
     }
+}
+
+/// Builds the inputs of a derivation, and puts the files of its environment into the folder for what is temporary.
+pub fn prepare(
+    context: &Context,
+    store: &Store,
+    drv: &StorePath,
+    options: BuildOptions,
+    folder: &Path,
+    outputs: Option<&Path>,
+) -> Result<Development> {
+    let built = build_inputs(context, store, options, drv)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let environment = development(store, drv, &built, &Places { build: folder, outputs }, cores);
+    let environment = environment.map_err(Failed::other)?;
+    for (name, text) in &environment.files {
+        write(&folder.join(name), text)?;
+    }
+    Ok(environment)
 }
 
 /// A shell that reads its commands from a file or a pipe takes what it reads first from a variable.
@@ -118,7 +156,7 @@ fn variables(shell: String, script: &Path, is_interactive: bool) -> Vec<(String,
 }
 
 /// The derivation that is to be worked on.
-fn derivation(context: &Context, arguments: &Develop) -> Result<StorePath> {
+pub fn derivation(context: &Context, arguments: &Develop) -> Result<StorePath> {
     let source = &arguments.source;
     let operand = source.flake();
     let targets = match operand {
@@ -162,13 +200,13 @@ fn build_inputs(
     Ok(built.into_iter().map(|built| ((built.drv, built.output), built.path)).collect())
 }
 
-fn write(path: &Path, text: &[u8]) -> Result<()> {
+pub fn write(path: &Path, text: &[u8]) -> Result<()> {
     fs::write(path, text)
         .map_err(|error| Failed::other(format!("cannot write '{}': {error}", path.display())))
 }
 
 /// The shell: bash, since the phases of builds are written for it.
-fn shell(environment: &Development) -> Result<String> {
+pub fn shell(environment: &Development) -> Result<String> {
     if let Ok(shell) = std::env::var("NIX_BUILD_SHELL") {
         return Ok(shell);
     }
@@ -196,15 +234,7 @@ fn rc(environment: &Development, wanted: &Wanted<'_>) -> Vec<u8> {
         );
     }
     text.extend_from_slice(b"zeval_path=$PATH\nunset PATH\n");
-    for (name, value) in &environment.variables {
-        if is_name(name.as_bstr()) {
-            text.extend_from_slice(b"export ");
-            text.extend_from_slice(name);
-            text.push(b'=');
-            text.extend_from_slice(&quoted(value.as_bstr()));
-            text.push(b'\n');
-        }
-    }
+    text.extend(declarations(environment));
     text.extend_from_slice(BEGIN.as_bytes());
     if let Some(phase) = wanted.phase {
         let phase = phase.strip_suffix("Phase").unwrap_or(phase);
@@ -221,6 +251,21 @@ fn rc(environment: &Development, wanted: &Wanted<'_>) -> Vec<u8> {
         text.push(b'\n');
     } else {
         text.extend_from_slice(b"shopt -s expand_aliases\nPS1='\\[\\e[1m\\]develop\\[\\e[0m\\]:\\w\\$ '\n");
+    }
+    text
+}
+
+/// The variables, as a shell sets them.
+pub fn declarations(environment: &Development) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (name, value) in &environment.variables {
+        if is_name(name.as_bstr()) {
+            text.extend_from_slice(b"export ");
+            text.extend_from_slice(name);
+            text.push(b'=');
+            text.extend_from_slice(&quoted(value.as_bstr()));
+            text.push(b'\n');
+        }
     }
     text
 }
@@ -250,7 +295,7 @@ fn is_name(name: &BStr) -> bool {
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
-fn quoted(text: &BStr) -> Vec<u8> {
+pub fn quoted(text: &BStr) -> Vec<u8> {
     let mut quoted = vec![b'\''];
     quoted.extend_from_slice(&text.replace("'", r"'\''"));
     quoted.push(b'\'');

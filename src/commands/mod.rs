@@ -2,6 +2,7 @@
 
 mod announce;
 mod build;
+pub mod captured;
 mod compare;
 pub mod copy;
 pub mod develop;

@@ -289,7 +289,11 @@ impl Common {
 
     fn lookup_path(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let included = self.search_path.iter().map(|entry| evaluation::bytes(entry));
-        let set = self.settings.words("nix-path").into_iter().map(String::into_bytes);
+        let set = match self.settings.text("nix-path") {
+            Some(_) => self.settings.words("nix-path").into_iter().map(String::into_bytes).collect(),
+            None if self.settings.is_on("restrict-eval") == Some(true) => Vec::new(),
+            None => super::channel::search_entries(),
+        };
         included.chain(set).map(|entry| evaluation::search_entry(&entry)).collect()
     }
 }

@@ -1,8 +1,10 @@
 //! The commands under Nix's names, with Nix's flags and output.
 
 mod build;
+mod channel;
 mod collect_garbage;
 mod command;
+mod copy_closure;
 mod env;
 mod errors;
 mod flags;
@@ -29,10 +31,12 @@ const VERSION: &str = "2.34.8";
 
 type Run = fn(&[OsString]) -> ExitCode;
 
-const COMMANDS: [(&str, Run); 9] = [
+const COMMANDS: [(&str, Run); 11] = [
     ("nix", command::run),
     ("nix-build", build::run),
+    ("nix-channel", channel::run),
     ("nix-collect-garbage", collect_garbage::run),
+    ("nix-copy-closure", copy_closure::run),
     ("nix-env", env::run),
     ("nix-hash", hash::run),
     ("nix-instantiate", instantiate::run),

@@ -272,21 +272,7 @@ impl Repl<'_> {
         let Some((file, line)) = self.place(value)? else {
             return Err(failure(format!("package '{text}' has no source location information")));
         };
-        let editor = std::env::var("VISUAL").or_else(|_| std::env::var("EDITOR")).unwrap_or("vi".into());
-        let mut words = editor.split_whitespace();
-        let mut command = Command::new(words.next().unwrap_or("vi"));
-        command.args(words);
-        let takes_line =
-            ["vi", "emacs", "nano", "kak", "hx", "micro"].iter().any(|known| editor.contains(known));
-        if takes_line && line > 0 {
-            command.arg(format!("+{line}"));
-        }
-        let status = command.arg(&file).status();
-        let status =
-            status.map_err(|error| failure(format!("cannot start the editor '{editor}': {error}")))?;
-        if !status.success() {
-            return Err(failure(format!("the editor '{editor}' failed: {status}")));
-        }
+        open_in_editor(&file, line).map_err(failure)?;
         self.reload()
     }
 
@@ -311,5 +297,23 @@ impl Repl<'_> {
             Origin::File(path) => Some((path.clone(), place.line)),
             _ => None,
         }))
+    }
+}
+
+/// Opens a file in the user's editor, at a line if that is known, and waits for its end.
+pub fn open_in_editor(file: &std::path::Path, line: usize) -> Result<(), String> {
+    let editor = std::env::var("VISUAL").or_else(|_| std::env::var("EDITOR")).unwrap_or("vi".into());
+    let mut words = editor.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or("vi"));
+    command.args(words);
+    let takes_line = ["vi", "emacs", "nano", "kak", "hx", "micro"].iter().any(|known| editor.contains(known));
+    if takes_line && line > 0 {
+        command.arg(format!("+{line}"));
+    }
+    let status = command.arg(file).status();
+    let status = status.map_err(|error| format!("cannot start the editor '{editor}': {error}"))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("the editor '{editor}' failed: {status}")),
     }
 }

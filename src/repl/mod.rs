@@ -21,7 +21,7 @@ use zeval_evaluator::{
     with_large_stack,
 };
 
-pub use self::debug::hook as debugger;
+pub use self::{commands::open_in_editor, debug::hook as debugger};
 use self::{
     debug::Stopped,
     input::{Input, Line},

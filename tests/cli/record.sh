@@ -17,7 +17,7 @@ for session in "$@"; do
   cd "$copy/work"
   store=/var/lib/zeval-cli/$session
   # Builtin builders need a store at its logical place.
-  case $session in nix-build | nix-shell | nix-env | nix-profile) remote=local ;; *) remote="local?root=$store" ;; esac
+  case $session in nix-build | nix-shell | nix-env | nix-profile | nix-channel | nix-develop) remote=local ;; *) remote="local?root=$store" ;; esac
   $ZEVAL_ORACLE sh -c "chmod -R u+w $store 2>/dev/null; rm -rf $store"
   grep '^\$ ' "$here/$session.txt" | while read -r line; do
     echo "$line"

@@ -165,6 +165,26 @@ impl Store {
         self.adopt_hashed(name, copy, method, algorithm, hash_nar_of_path(copy, Algorithm::Sha256)?)
     }
 
+    /// As [`Store::adopt`], with a tree that went through [`super::canonicalise`] and may refer to `references`, which must be
+    /// valid.
+    pub fn adopt_referring(
+        &self,
+        name: &str,
+        copy: &Path,
+        references: BTreeSet<StorePath>,
+    ) -> Result<StorePath, StoreError> {
+        let hashed = hash_nar_of_path(copy, Algorithm::Sha256)?;
+        let address = ContentAddress { method: ContentMethod::Nar, hash: hashed.0 };
+        let others = References { others: references.clone(), self_reference: false };
+        let path = address.store_path(name, &others)?;
+        self.pin(references.iter().chain([&path]))?;
+        let _lock = self.lock(&path, &Cancellation::new(), || ())?;
+        if !self.is_valid(&path)? {
+            self.place(copy, &path, references, address, hashed)?;
+        }
+        Ok(path)
+    }
+
     /// As [`Store::adopt`], with the SHA-256 and the size of the copy's NAR.
     fn adopt_hashed(
         &self,

@@ -28,6 +28,15 @@ pub fn diff_closures(context: &Context, arguments: &DiffClosures) -> Result<()> 
 
 /// Prints how the closures of two paths differ.
 pub fn print(store: &Store, before: &StorePath, after: &StorePath, json: bool) -> Result<()> {
+    print_with(store, before, after, json, "")
+}
+
+/// The same in words, with something in front of each line.
+pub fn print_indented(store: &Store, before: &StorePath, after: &StorePath, indent: &str) -> Result<()> {
+    print_with(store, before, after, false, indent)
+}
+
+fn print_with(store: &Store, before: &StorePath, after: &StorePath, json: bool, indent: &str) -> Result<()> {
     let packages = |path: &StorePath| {
         store.require(path).map_err(Failed::other)?;
         let closure = store.closure(&BTreeSet::from([path.clone()])).map_err(Failed::other)?;
@@ -58,7 +67,7 @@ pub fn print(store: &Store, before: &StorePath, after: &StorePath, json: bool) -
             let sign = if grown < 0 { '-' } else { '+' };
             parts.push(format!("{sign}{}", human(u64::try_from(grown.unsigned_abs()).unwrap_or(u64::MAX))));
         }
-        println!("{name}: {}", parts.join(", "));
+        println!("{indent}{name}: {}", parts.join(", "));
     }
     if json {
         println!("{}", json!(all));
@@ -86,8 +95,8 @@ fn packages(store: &Store, closure: &BTreeSet<StorePath>) -> Result<BTreeMap<Str
     Ok(packages)
 }
 
-/// Splits `foo-bar-1.2-dev` into `foo-bar-dev` and `1.2`: the version starts with the first part that starts with a digit
-/// and ends before an output's name.
+/// Splits `foo-bar-1.2-dev` into `foo-bar` and `1.2`: the version starts with the first part that starts with a digit and
+/// ends before an output's name, which tells nothing of the package.
 fn split_name(name: &str) -> (String, String) {
     let parts: Vec<&str> = name.split('-').collect();
     let starts_with_digit = |part: &&str| part.starts_with(|c: char| c.is_ascii_digit());
@@ -99,9 +108,7 @@ fn split_name(name: &str) -> (String, String) {
         Some(_) if parts.len() > start + 1 => parts.len() - 1,
         _ => parts.len(),
     };
-    let mut words = parts[..start].to_vec();
-    words.extend(&parts[end..]);
-    (words.join("-"), parts[start..end].join("-"))
+    (parts[..start].join("-"), parts[start..end].join("-"))
 }
 
 #[cfg(test)]
@@ -112,7 +119,7 @@ mod tests {
     fn names_and_versions() {
         for (text, name, version) in [
             ("glibc-2.40-66", "glibc", "2.40-66"),
-            ("openssl-3.0.1-dev", "openssl-dev", "3.0.1"),
+            ("openssl-3.0.1-dev", "openssl", "3.0.1"),
             ("source", "source", ""),
             ("gcc-wrapper-14", "gcc-wrapper", "14"),
         ] {

@@ -7,7 +7,8 @@ use zeval_builder::{build::Check, store::Store};
 
 use super::{
     super::{
-        outcome::{Outcome, Stop},
+        outcome::{Outcome, Stop, usage},
+        profiles::Profile,
         realise::{Realiser, Wanted},
     },
     Call,
@@ -26,6 +27,21 @@ pub fn run(call: &Call) -> Outcome<()> {
         realise(call, &setup, &store, &meant)?;
         if !call.has("--no-link") {
             link(call.value("-o").unwrap_or("result"), &store, &meant)?;
+        }
+        if let Some(profile) = call.value("--profile") {
+            let mut paths = Vec::new();
+            for meant in &meant {
+                paths.extend(meant.paths(&store)?);
+            }
+            let [(_, path)] = &paths[..] else {
+                return usage(format!(
+                    "'--profile' requires that the arguments produce a single store path, but there are {}",
+                    paths.len()
+                ));
+            };
+            let profile = Profile::at(profile.as_ref())?;
+            let _lock = profile.lock()?;
+            profile.advance(&store, path)?;
         }
     }
     if call.has("--json") {

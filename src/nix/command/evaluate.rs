@@ -1,9 +1,11 @@
 //! `nix eval`, `run`, `shell`, `develop`, `fmt` and `derivation show`: what is evaluated, and programs from it.
 
+use std::io::Write;
+
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::outcome::{Outcome, fail},
+    super::outcome::{Outcome, fail, usage},
     Call,
     build::realise,
     installables::{Meant, meant, operands, too_many},
@@ -11,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::{Develop, Eval, Run},
-    commands,
+    commands::{self, develop::Outside},
 };
 
 pub fn eval(call: &Call) -> Outcome<()> {
@@ -93,14 +95,56 @@ pub fn develop(call: &Call) -> Outcome<()> {
         "--installcheck" => "installCheck".to_owned(),
         flag => flag.trim_start_matches('-').to_owned(),
     });
-    let develop = Develop {
-        source: setup.source(call, operands.first().map(String::as_str)),
-        command: call.tail.clone(),
-        phase: phase.or(call.value("--phase").map(|phase| phase.trim_end_matches("Phase").to_owned())),
-        ignore_env: call.has("-i"),
-        options: setup.build,
-    };
-    Ok(commands::develop::run(&setup.context, &develop)?)
+    let phase = phase.or(call.value("--phase").map(|phase| phase.trim_end_matches("Phase").to_owned()));
+    let develop = develop_of(&setup, call, operands.first());
+    let drv = commands::develop::derivation(&setup.context, &develop)?;
+    let options = commands::build_options(&setup.build, &setup.language.option)?;
+    let outside = outside(call)?;
+    let wanted = commands::develop::Wanted { phase: phase.as_deref(), command: &call.tail, outside };
+    let store = setup.context.store()?;
+    Ok(commands::develop::enter(&setup.context, &store, &drv, options, &wanted)?)
+}
+
+/// What is worked on, as zeval's own command has it.
+fn develop_of(setup: &Setup, call: &Call, operand: Option<&String>) -> Develop {
+    Develop {
+        source: setup.source(call, operand.map(String::as_str)),
+        command: Vec::new(),
+        phase: None,
+        ignore_env: false,
+        options: setup.build.clone(),
+    }
+}
+
+/// What flags say of the user's environment.
+fn outside(call: &Call) -> Outcome<Outside> {
+    let all = |name| call.all(name).map(str::to_owned).collect();
+    let ignored = call.has("-i");
+    if !ignored && call.value("-k").is_some() {
+        return usage("--keep-env-var does not make sense without --ignore-env");
+    }
+    let pairs: Vec<&str> = call.all("-s").collect();
+    let set = pairs.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
+    Ok(Outside { ignored, keep: all("-k"), unset: all("-u"), set })
+}
+
+/// `nix print-dev-env`
+pub fn print_environment(call: &Call) -> Outcome<()> {
+    let setup = call.setup()?;
+    let operands = operands(call);
+    if let Some(more) = operands.get(1) {
+        return too_many(more);
+    }
+    let develop = develop_of(&setup, call, operands.first());
+    let drv = commands::develop::derivation(&setup.context, &develop)?;
+    let options = commands::build_options(&setup.build, &setup.language.option)?;
+    let store = setup.context.store()?;
+    let captured = commands::captured::capture(&setup.context, &store, &drv, options)?;
+    match call.has("--json") {
+        true => println!("{}", captured.to_json()),
+        false => std::io::stdout().write_all(&captured.to_script())?,
+    }
+    Ok(())
 }
 
 /// `nix derivation show`

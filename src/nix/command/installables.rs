@@ -94,7 +94,7 @@ pub fn meant(call: &Call, setup: &Setup, store: &Store, operands: &[String]) -> 
 }
 
 /// What an operand means that is a path in the store, or a link to one.
-fn in_store(store: &Store, operand: &str) -> Outcome<Option<Meant>> {
+pub fn in_store(store: &Store, operand: &str) -> Outcome<Option<Meant>> {
     let (path, outputs) = Outputs::split(operand);
     if !path.contains('/') {
         return Ok(None);
@@ -171,14 +171,19 @@ fn of_flakes(setup: &Setup, operands: &[&String]) -> Outcome<Vec<Meant>> {
             let mut all = Vec::new();
             for operand in operands {
                 let found = find(evaluator, flakes, operand, &search)?;
-                all.push(match opaque(evaluator, found.value)? {
-                    Some(path) => Meant::Path(path),
-                    None => outputs(evaluator, &found)?,
-                });
+                all.push(of_found(evaluator, &found)?);
             }
             Ok(all)
         })?;
     Ok(found)
+}
+
+/// What was found in a flake: a path, or outputs of a derivation.
+pub fn of_found(evaluator: &mut Evaluator, found: &Found) -> Result<Meant, Failure> {
+    match opaque(evaluator, found.value)? {
+        Some(path) => Ok(Meant::Path(path)),
+        None => outputs(evaluator, found),
+    }
 }
 
 /// The outputs of a derivation in a flake: in the order of their names, unless they were named.

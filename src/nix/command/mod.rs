@@ -2,6 +2,7 @@
 
 mod archive;
 mod build;
+mod config;
 mod copy;
 mod evaluate;
 mod flake;
@@ -9,7 +10,9 @@ mod hashes;
 mod installables;
 mod objects;
 mod path_info;
+mod profile;
 mod registry;
+mod search;
 mod setup;
 mod upkeep;
 mod why_depends;
@@ -29,14 +32,16 @@ const HELP: &str = "Usage: nix COMMAND [FLAGS]
 
 The commands of Nix for flakes and what they have:
 
-  nix build, nix eval, nix run, nix shell, nix develop, nix fmt
+  nix build, nix eval, nix run, nix shell, nix develop, nix print-dev-env, nix fmt
   nix flake archive|check|clone|info|init|lock|metadata|new|prefetch|prefetch-inputs|show|update
+  nix profile add|diff-closures|history|list|remove|rollback|upgrade|wipe-history
   nix registry add|list|pin|remove|resolve
-  nix derivation show
+  nix derivation show, nix search, nix edit
 
 Those for stores, hashes and keys:
 
   nix path-info, nix copy, nix log, nix why-depends
+  nix config show|check
   nix store add|add-file|add-path|cat|delete|diff-closures|dump-path|gc|info|ls|make-content-addressed|optimise|
             path-from-hash-part|prefetch-file|repair|sign|verify
   nix hash  file|path|convert|to-base16|to-base32|to-base64|to-sri
@@ -65,17 +70,22 @@ const COMMAND_FLAG: &str = "-c";
 
 const RECURSIVE: &str = "-r|--recursive";
 const JSON: &str = "--json";
+const PROFILE: &str = "--profile";
+/// A variable and its value.
+const SET: &str = "-s|--set-env-var";
 
 #[rustfmt::skip]
 const COMMANDS: &[Entry] = &[
-    Entry { words: &["build"], run: build::run, valued: &["-o|--out-link"],
+    Entry { words: &["build"], run: build::run, valued: &["-o|--out-link", PROFILE],
             switches: &["--no-link", "--dry-run", JSON, "--print-out-paths", "--rebuild"] },
     Entry { words: &["eval"], run: evaluate::eval, valued: &["--apply", "--write-to"],
             switches: &[JSON, "--raw", "--read-only", "--pretty", "--no-pretty"] },
     Entry { words: &["run"], run: evaluate::run, switches: &[], valued: &[] },
     Entry { words: &["shell"], run: evaluate::shell, switches: &[], valued: &[COMMAND] },
     Entry { words: &["env", "shell"], run: evaluate::shell, switches: &[], valued: &[COMMAND] },
-    Entry { words: &["develop"], run: evaluate::develop, valued: &[COMMAND, "--phase"],
+    Entry { words: &["print-dev-env"], run: evaluate::print_environment, switches: &[JSON], valued: &[] },
+    Entry { words: &["develop"], run: evaluate::develop,
+            valued: &[COMMAND, "--phase", "-k|--keep-env-var|--keep", "-u|--unset-env-var|--unset", SET],
             switches: &["-i|--ignore-env|--ignore-environment", "--unpack", "--configure", "--build", "--check", "--install",
                         "--installcheck"] },
     Entry { words: &["fmt"], run: evaluate::format, switches: &[], valued: &[] },
@@ -92,6 +102,22 @@ const COMMANDS: &[Entry] = &[
     Entry { words: &["flake", "prefetch"], run: flake::prefetch, switches: &[JSON], valued: &["-o|--out-link"] },
     Entry { words: &["flake", "show"], run: flake::show, switches: &["--legacy", "--all-systems", JSON], valued: &[] },
     Entry { words: &["flake", "update"], run: flake::update, switches: &[], valued: &["--flake"] },
+    Entry { words: &["search"], run: search::run, switches: &[JSON], valued: &["-e|--exclude"] },
+    Entry { words: &["edit"], run: search::edit, switches: &[], valued: &[] },
+    Entry { words: &["config", "show"], run: config::show, switches: &[JSON], valued: &[] },
+    Entry { words: &["config", "check"], run: config::check, switches: &[], valued: &[] },
+    Entry { words: &["show-config"], run: config::show_config, switches: &[JSON], valued: &[] },
+    Entry { words: &["doctor"], run: config::doctor, switches: &[], valued: &[] },
+    Entry { words: &["profile", "add"], run: profile::add, switches: &[], valued: &[PROFILE, "--priority"] },
+    Entry { words: &["profile", "install"], run: profile::install, switches: &[], valued: &[PROFILE, "--priority"] },
+    Entry { words: &["profile", "diff-closures"], run: profile::diff_closures, switches: &[], valued: &[PROFILE] },
+    Entry { words: &["profile", "history"], run: profile::history, switches: &[], valued: &[PROFILE] },
+    Entry { words: &["profile", "list"], run: profile::list, switches: &[JSON], valued: &[PROFILE] },
+    Entry { words: &["profile", "remove"], run: profile::remove, switches: &["--all"], valued: &[PROFILE, "--regex"] },
+    Entry { words: &["profile", "rollback"], run: profile::rollback, switches: &["--dry-run"], valued: &[PROFILE, "--to"] },
+    Entry { words: &["profile", "upgrade"], run: profile::upgrade, switches: &["--all"], valued: &[PROFILE, "--regex"] },
+    Entry { words: &["profile", "wipe-history"], run: profile::wipe_history, switches: &["--dry-run"],
+            valued: &[PROFILE, "--older-than"] },
     Entry { words: &["registry", "add"], run: registry::add, switches: &[], valued: &["--registry"] },
     Entry { words: &["registry", "list"], run: registry::list, switches: &[], valued: &[] },
     Entry { words: &["registry", "pin"], run: registry::pin, switches: &[], valued: &["--registry"] },
@@ -166,6 +192,10 @@ fn parse_and_run(arguments: &[OsString]) -> Outcome<()> {
     let Some(at) = words.iter().position(|word| COMMANDS.iter().any(|entry| entry.words[0] == *word)) else {
         return without_command(&words);
     };
+    if words.get(at + 1).is_some_and(|word| word == "--help") {
+        print!("{HELP}");
+        return Ok(());
+    }
     let groups: Vec<&Entry> = COMMANDS.iter().filter(|entry| entry.words[0] == words[at]).collect();
     let entry = match groups[..] {
         [entry] if entry.words.len() == 1 => entry,
@@ -187,7 +217,11 @@ fn parse_and_run(arguments: &[OsString]) -> Outcome<()> {
         } else if known(entry.valued, flag) == Some(COMMAND_FLAG) {
             tail = texts(rest.all());
         } else if let Some(name) = entry.valued(flag) {
-            let count = if setup::PAIRS.contains(&name) { 2 } else { 1 };
+            let count = if setup::PAIRS.contains(&name) || entry.valued.contains(&SET) && name == "-s" {
+                2
+            } else {
+                1
+            };
             for _ in 0..count {
                 values.push((name, rest.value(flag)?.to_string_lossy().into_owned()));
             }
@@ -224,8 +258,22 @@ fn texts(words: impl IntoIterator<Item = OsString>) -> Vec<String> {
 impl Entry {
     /// Whether the command may evaluate: its operands are flakes, or attributes of an expression.
     fn evaluates(&self) -> bool {
-        let groups =
-            ["build", "eval", "run", "shell", "env", "develop", "fmt", "derivation", "flake", "registry"];
+        let groups = [
+            "build",
+            "eval",
+            "run",
+            "shell",
+            "env",
+            "develop",
+            "fmt",
+            "derivation",
+            "flake",
+            "profile",
+            "registry",
+            "search",
+            "edit",
+            "print-dev-env",
+        ];
         let others = ["verify", "sign", "make-content-addressed", "repair", "delete"];
         groups.contains(&self.words[0])
             || matches!(self.words, ["path-info" | "copy"])
@@ -264,7 +312,8 @@ fn without_command(words: &[String]) -> Outcome<()> {
 
 fn sub_command<'e>(group: &str, word: Option<&String>, entries: &[&'e Entry]) -> Outcome<&'e Entry> {
     let Some(word) = word.filter(|word| !word.starts_with('-')) else {
-        let names: Vec<String> = entries.iter().map(|entry| format!("· {}", entry.words[1])).collect();
+        let known = entries.iter().map(|entry| entry.words[1]).filter(|word| *word != "install");
+        let names: Vec<String> = known.map(|word| format!("· {word}")).collect();
         let names = names.join("\n  ");
         return usage(format!("nix {group} requires a sub-command. Available sub-commands:\n\n  {names}"));
     };

@@ -9,7 +9,7 @@ let
       builder = "/bin/bash";
       args = [ "-c" "mkdir -p $out/bin; echo $name > $out/bin/\${prog-$name}" ];
       PATH = "/bin";
-      recorded = "3";
+      recorded = "5";
     } // removeAttrs more [ "meta" ]) // { meta = { description = "The ${name}"; } // (more.meta or { }); };
 in
 rec {
@@ -25,7 +25,7 @@ rec {
     args = [ "-c" "mkdir -p $out/bin $dev/bin; echo > $out/bin/mo; echo > $dev/bin/md" ];
     outputs = [ "out" "dev" ];
     PATH = "/bin";
-    recorded = "3";
+    recorded = "5";
   } // { meta = { outputsToInstall = [ "out" "dev" ]; priority = 3; licences = [ "a" "b" ]; of = { x = "y"; }; f = x: x; }; };
   broken = throw "it is broken";
   sub = { recurseForDerivations = true; deep = mk "deep-1" { }; };
