@@ -256,6 +256,10 @@ impl Evaluator {
                 Expr::PathInterpolation(parts) => self.interpolate_path(parts, env),
                 Expr::Position(pos) => Ok(self.position_attrs(*pos)),
                 Expr::Marked(mark) => self.marked(mark, env),
+                Expr::Unread(unread) => {
+                    expr = unread.code(&self.session.globals, &mut self.heap);
+                    continue;
+                }
             };
         }
     }
