@@ -4,6 +4,7 @@
 //! `builtins`, `print`. `session` holds what the threads of an evaluation share; `store` is all that the evaluator knows
 //! of the world outside the file system.
 
+mod blocks;
 pub mod builtins;
 pub mod code_cache;
 pub mod debug;

@@ -15,7 +15,8 @@ use crate::{
         error::{ErrorKind, EvalError, Failure, Result},
     },
     ir::{
-        Expr, archive,
+        Expr,
+        archive::{self, Extent},
         lower::{self, LowerError},
     },
     position::{Origin, PosId, Source},
@@ -161,7 +162,7 @@ impl Evaluator {
         let source = Source::register(origin, text).ok_or_else(too_much_text)?;
         let start = std::time::Instant::now();
         let outer = self.profile_load(&source.origin);
-        let code = self.compile(&source, base, scope);
+        let code = self.compile(&source, base, scope, Extent::AsNeeded);
         self.profile_end(outer);
         self.stats.load_time += start.elapsed();
         code
@@ -177,7 +178,7 @@ impl Evaluator {
         let base = path[..path.iter().rposition(|&byte| byte == b'/').unwrap_or(0)].as_bstr();
         let origin = Origin::File(PathBuf::from(std::ffi::OsStr::from_bytes(path)));
         let source = Source::register(origin, text).ok_or_else(too_much_text)?;
-        let code = self.compile(&source, base, Scope::default())?;
+        let code = self.compile(&source, base, Scope::default(), Extent::Whole)?;
         let is_set = match code.root {
             Expr::Attrs(_) | Expr::RecAttrs(_) => true,
             Expr::Value(value) => value.as_attrs().is_some(),
@@ -248,7 +249,13 @@ impl Evaluator {
     }
 
     /// The code of a source: from the cache if it was compiled before.
-    fn compile(&mut self, source: &Source, base: &BStr, scope: Scope<'_>) -> Result<lower::Code> {
+    fn compile(
+        &mut self,
+        source: &Source,
+        base: &BStr,
+        scope: Scope<'_>,
+        extent: Extent,
+    ) -> Result<lower::Code> {
         let session = self.session.clone();
         // The time is a constant, which nobody sees being used: that it is named must do.
         if session.reads.is_some() && source.text.contains_str("currentTime") {
@@ -272,7 +279,7 @@ impl Evaluator {
         let Some(cache) = cache else { return self.parse_and_lower(&context) };
         let key = cache.key(&source.text);
         if let Some(bytes) = cache.get(key)
-            && let Some(code) = archive::read(bytes.leak(), &context, &mut self.heap)
+            && let Some(code) = archive::read(bytes.leak(), &context, extent, &mut self.heap)
         {
             return Ok(code);
         }

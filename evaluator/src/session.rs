@@ -105,7 +105,7 @@ impl Default for Settings {
             code_cache: None,
             records_reads: false,
             jobs: 1,
-            helped_from: 6 << 20,
+            helped_from: 40 << 20,
         }
     }
 }

@@ -3,14 +3,14 @@
 use std::{
     cell::Cell,
     sync::{
-        Mutex, OnceLock,
+        Mutex, MutexGuard, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
 
 use bstr::{BStr, ByteSlice};
 
-use crate::value::Value;
+use crate::{blocks::Blocks, value::Value};
 
 /// The number of an interned name. Order is that of first interning, not of the text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -32,35 +32,33 @@ fn prefix(text: &[u8]) -> u64 {
     u64::from_be_bytes(first)
 }
 
-/// Entries stand in blocks of doubling size that never move, so that reading needs no lock.
-const BLOCKS: usize = 26;
-const FIRST_BLOCK_BITS: u32 = 7;
+/// So that several threads seldom want the same lock: a power of two.
+const SHARDS: usize = 16;
 
 struct Table {
-    blocks: [OnceLock<Box<[OnceLock<Entry>]>>; BLOCKS],
+    entries: Blocks<Entry>,
     len: AtomicU32,
-    index: Mutex<hashbrown::HashTable<u32>>,
+    /// The numbers of the names, by their hashes; which part has a name its hash tells, too.
+    index: [Mutex<hashbrown::HashTable<u32>>; SHARDS],
 }
 
 static TABLE: Table = Table {
-    blocks: [const { OnceLock::new() }; BLOCKS],
+    entries: Blocks::new(),
     len: AtomicU32::new(0),
-    index: Mutex::new(hashbrown::HashTable::new()),
+    index: [const { Mutex::new(hashbrown::HashTable::new()) }; SHARDS],
 };
 
-/// Block and offset of an entry.
-fn locate(id: u32) -> (usize, usize) {
-    let shifted = id as usize + (1 << FIRST_BLOCK_BITS);
-    let block = shifted.ilog2() - FIRST_BLOCK_BITS;
-    (block as usize, shifted - (1 << (block + FIRST_BLOCK_BITS)))
+impl Table {
+    /// The part of the index that has the names of this hash.
+    fn shard(&self, hash: u64) -> MutexGuard<'_, hashbrown::HashTable<u32>> {
+        // The table within takes its place from the lowest bits, and its tag from the highest.
+        let shard = (hash >> 40) as usize & (SHARDS - 1);
+        self.index[shard].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
 fn entry(id: u32) -> &'static Entry {
-    let (block, offset) = locate(id);
-    TABLE.blocks[block]
-        .get()
-        .and_then(|entries| entries[offset].get())
-        .expect("a symbol is only handed out after its entry was written")
+    TABLE.entries.get(id).expect("a symbol is only handed out after its entry was written")
 }
 
 fn hash(text: &[u8]) -> u64 {
@@ -109,22 +107,14 @@ impl Symbol {
 
     fn intern_in_table(text: &[u8]) -> Symbol {
         let hash_of = hash(text);
-        let mut index = TABLE.index.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut index = TABLE.shard(hash_of);
         if let Some(&id) = index.find(hash_of, |&id| entry(id).text == text) {
             return Symbol(id);
         }
-        let id = TABLE.len.load(Ordering::Relaxed);
-        let (block, offset) = locate(id);
-        let entries = TABLE.blocks[block].get_or_init(|| {
-            (0..1usize << (block as u32 + FIRST_BLOCK_BITS)).map(|_| OnceLock::new()).collect()
-        });
+        let id = TABLE.len.fetch_add(1, Ordering::Relaxed);
         let text: &'static [u8] = Box::leak(text.into());
-        let _ = entries[offset].set(Entry {
-            text: text.as_bstr(),
-            value: Value::leaked_string(text),
-            prefix: prefix(text),
-        });
-        TABLE.len.store(id + 1, Ordering::Release);
+        let value = Value::leaked_string(text);
+        TABLE.entries.set(id, Entry { text: text.as_bstr(), value, prefix: prefix(text) });
         index.insert_unique(hash_of, id, |&id| hash(entry(id).text));
         Symbol(id)
     }
@@ -135,8 +125,8 @@ impl Symbol {
             return Some(symbol);
         }
         let found = {
-            let index = TABLE.index.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            index.find(hash(text), |&id| entry(id).text == text).map(|&id| Symbol(id))
+            let hash_of = hash(text);
+            TABLE.shard(hash_of).find(hash_of, |&id| entry(id).text == text).map(|&id| Symbol(id))
         };
         found.inspect(|&symbol| remember_looked_up(text, symbol))
     }

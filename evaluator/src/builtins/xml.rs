@@ -20,8 +20,10 @@ fn to_xml(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Value
     let mut document = Document::new(true, false);
     document.value(evaluator, args[0], pos)?;
     let context = document.context;
-    let text = document.finish();
-    Ok(evaluator.heap.string_with(&text, context))
+    let pieces = document.finish();
+    let length = pieces.iter().map(Vec::len).sum();
+    let text = evaluator.heap.concat(length, pieces.iter().map(Vec::as_slice));
+    Ok(evaluator.heap.string_of(text, context))
 }
 
 impl Evaluator {
@@ -30,7 +32,7 @@ impl Evaluator {
     pub fn to_xml(&mut self, value: Value, strict: bool, locations: bool, out: &mut Vec<u8>) -> Result<()> {
         let mut document = Document::new(strict, locations);
         let result = document.value(self, value, PosId::NONE);
-        out.extend(document.finish());
+        out.extend(document.finish().into_iter().flatten());
         result
     }
 }
@@ -59,7 +61,7 @@ impl Document {
         document
     }
 
-    fn finish(self) -> Vec<u8> {
+    fn finish(self) -> Vec<Vec<u8>> {
         self.xml.finish()
     }
 

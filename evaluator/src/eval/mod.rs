@@ -256,6 +256,10 @@ impl Evaluator {
                 Expr::PathInterpolation(parts) => self.interpolate_path(parts, env),
                 Expr::Position(pos) => Ok(self.position_attrs(*pos)),
                 Expr::Marked(mark) => self.marked(mark, env),
+                Expr::Unread(unread) => {
+                    expr = unread.code(&self.session.globals, &mut self.heap);
+                    continue;
+                }
             };
         }
     }
@@ -582,14 +586,13 @@ impl Evaluator {
 }
 
 /// A value that is there already, or can be had without evaluating anything, allocating or failing.
-///
-/// What it gives may be a thunk (a selected attribute), which is then shared instead of delayed once more.
 #[inline]
 fn peek(expr: &'static Expr, env: &'static Env) -> Option<Value> {
     match expr {
         Expr::Select(select) => {
             let value = peek_select(select, env)?;
-            (!may_be_list(value)).then_some(value)
+            // One that fails tells of the attribute. A list is another one for [`Value::shared`].
+            (!value.is_thunk() && !value.is_list()).then_some(value)
         }
         Expr::Subtract(op) => peek_ints(op, env, i64::checked_sub),
         Expr::Add(op) => peek_ints(op, env, i64::checked_add),
@@ -602,15 +605,6 @@ fn peek(expr: &'static Expr, env: &'static Env) -> Option<Value> {
 fn peek_select(select: &'static ir::Select, env: &'static Env) -> Option<Value> {
     let subject = peek_operand(&select.subject, env)?;
     Some(subject.as_attrs()?.find_near(select.name, &select.hint)?.get().peek())
-}
-
-/// Whether a value may turn out to be a list: one that is selected is another one for [`Value::shared`].
-#[inline(always)]
-fn may_be_list(value: Value) -> bool {
-    match value.is_thunk() {
-        true => value.thunk().may_be_list(),
-        false => value.is_list(),
-    }
 }
 
 /// What a path of names leads to, if all of it is evaluated: a failure would tell of the path.

@@ -94,6 +94,9 @@ pub enum Expr {
     Position(PosId),
     /// An expression that the debugger or the profiler knows of; only there if one was asked for.
     Marked(&'static mark::Mark),
+    /// An expression of an archive that nobody has needed yet. Only where evaluation is delayed, and never what
+    /// needs no thunk.
+    Unread(&'static archive::Unread),
 }
 
 /// A variable in a slot of a known environment.
@@ -263,6 +266,17 @@ impl Lambda {
         heap: &mut Heap,
     ) -> &'static Lambda {
         needs::mark(&mut parameters, &body);
+        Lambda::marked(parameters, size, body, name, heap)
+    }
+
+    /// The same where it is known already which arguments the body needs first.
+    fn marked(
+        parameters: Vec<Parameter>,
+        size: u32,
+        body: Expr,
+        name: Option<Symbol>,
+        heap: &mut Heap,
+    ) -> &'static Lambda {
         let parameters = heap.slice_from(parameters);
         heap.object(Lambda { parameters, size, body, name })
     }

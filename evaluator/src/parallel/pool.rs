@@ -22,8 +22,8 @@ const STACK_SIZE: usize = 512 << 20;
 const OPEN_OFFERS: usize = 64;
 /// Threads for each that may run: the others wait for values that another one is evaluating.
 const THREADS_PER_JOB: usize = 4;
-/// How often the helper that looks for work does.
-const SCOUTING: Duration = Duration::from_micros(20);
+/// How long the helper that looks for work waits before it looks again: at first, and after it has found none many times.
+const SCOUTING: (Duration, Duration) = (Duration::from_micros(20), Duration::from_micros(320));
 /// How often a thread that waits looks whether its thunk is finished, which it may not have been told, and whether the user wants
 /// it to stop.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -60,6 +60,8 @@ struct State {
     idle: usize,
     /// Whether one of them looks for work from time to time.
     has_scout: bool,
+    /// How long it waits now.
+    scouting: Duration,
     /// Helpers that evaluate.
     running: usize,
     /// Whether the main thread waits for something else than a thunk.
@@ -81,7 +83,12 @@ impl Pool {
         Arc::new(Pool {
             jobs,
             hungry: AtomicBool::new(true),
-            state: Mutex::new(State { waits: vec![None], given_up: vec![false], ..State::default() }),
+            state: Mutex::new(State {
+                waits: vec![None],
+                given_up: vec![false],
+                scouting: SCOUTING.0,
+                ..State::default()
+            }),
             work: Condvar::new(),
             finished: Condvar::new(),
             size: AtomicUsize::new(0),
@@ -229,7 +236,9 @@ impl Pool {
         self.update_hunger(&state);
         state = match is_scout {
             true => {
-                self.work.wait_timeout(state, SCOUTING).map_or_else(|e| e.into_inner().0, |(state, _)| state)
+                let wait = state.scouting;
+                state.scouting = (2 * wait).min(SCOUTING.1);
+                self.work.wait_timeout(state, wait).map_or_else(|e| e.into_inner().0, |(state, _)| state)
             }
             false => self.work.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner()),
         };
@@ -254,7 +263,9 @@ impl Pool {
             if batch.need == Need::Value && !value.peek().is_thunk() {
                 continue;
             }
-            return Some((value, batch.need));
+            let need = batch.need;
+            state.scouting = SCOUTING.0;
+            return Some((value, need));
         }
         None
     }

@@ -1,8 +1,13 @@
 //! The XML that `toXML` and `--xml` write: one element a line, indented by two.
 
+/// A document may have many megabytes, which a buffer that grows would hold twice; so it is written in pieces of about this size.
+const PIECE: usize = 256 << 10;
+
 /// Writes a document element by element.
 #[derive(Debug)]
 pub struct XmlWriter {
+    /// The pieces that are full.
+    full: Vec<Vec<u8>>,
     out: Vec<u8>,
     open: Vec<&'static str>,
 }
@@ -12,7 +17,8 @@ pub type Attributes<'a> = [(&'static str, &'a [u8])];
 
 impl Default for XmlWriter {
     fn default() -> XmlWriter {
-        XmlWriter { out: b"<?xml version='1.0' encoding='utf-8'?>\n".to_vec(), open: Vec::new() }
+        let out = b"<?xml version='1.0' encoding='utf-8'?>\n".to_vec();
+        XmlWriter { full: Vec::new(), out, open: Vec::new() }
     }
 }
 
@@ -37,15 +43,20 @@ impl XmlWriter {
         self.out.extend(b" />\n");
     }
 
-    /// Closes what is open and gives the document.
-    pub fn finish(mut self) -> Vec<u8> {
+    /// Closes what is open and gives the document, in pieces.
+    pub fn finish(mut self) -> Vec<Vec<u8>> {
         while !self.open.is_empty() {
             self.close();
         }
-        self.out
+        self.full.push(self.out);
+        self.full
     }
 
     fn start(&mut self, name: &str, attributes: &Attributes) {
+        if self.out.len() >= PIECE {
+            let next = Vec::with_capacity(PIECE + PIECE / 8);
+            self.full.push(std::mem::replace(&mut self.out, next));
+        }
         self.indent();
         self.out.push(b'<');
         self.out.extend(name.as_bytes());
@@ -61,18 +72,28 @@ impl XmlWriter {
     }
 
     fn write_escaped(&mut self, text: &[u8]) {
-        for &byte in text {
-            match byte {
-                b'"' => self.out.extend(b"&quot;"),
-                b'<' => self.out.extend(b"&lt;"),
-                b'>' => self.out.extend(b"&gt;"),
-                b'&' => self.out.extend(b"&amp;"),
-                // As itself, a reader of the attribute would take it for a space.
-                b'\n' => self.out.extend(b"&#xA;"),
-                _ => self.out.push(byte),
-            }
+        let mut rest = text;
+        while let Some((at, escaped)) =
+            rest.iter().enumerate().find_map(|(at, &byte)| Some((at, escape(byte)?)))
+        {
+            self.out.extend_from_slice(&rest[..at]);
+            self.out.extend_from_slice(escaped);
+            rest = &rest[at + 1..];
         }
+        self.out.extend_from_slice(rest);
     }
+}
+
+fn escape(byte: u8) -> Option<&'static [u8]> {
+    Some(match byte {
+        b'"' => b"&quot;",
+        b'<' => b"&lt;",
+        b'>' => b"&gt;",
+        b'&' => b"&amp;",
+        // As itself, a reader of the attribute would take it for a space.
+        b'\n' => b"&#xA;",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -91,6 +112,17 @@ mod tests {
         xml.close();
         let expected = "<?xml version='1.0' encoding='utf-8'?>\n<expr>\n  <list>\n    \
             <string value=\"x&lt;&gt;&amp;&quot;&#xA;\t\r'\" />\n    <null />\n  </list>\n</expr>\n";
-        assert_eq!(xml.finish().as_bstr(), expected);
+        assert_eq!(xml.finish().concat().as_bstr(), expected);
+    }
+
+    #[test]
+    fn a_long_document_comes_in_pieces() {
+        let mut xml = XmlWriter::default();
+        for _ in 0..3 {
+            xml.empty("string", &[("value", &[b'x'; PIECE])]);
+        }
+        let pieces = xml.finish();
+        assert_eq!(pieces.len(), 3);
+        assert!(pieces.iter().all(|piece| piece.ends_with(b"x\" />\n")));
     }
 }

@@ -1,10 +1,11 @@
 //! String contexts: which store paths a string mentions, and how.
 
-use std::sync::{Mutex, OnceLock, RwLock};
+use std::sync::{Mutex, OnceLock};
 
 use zeval_model::store_path::StorePath;
 
 use super::{Heap, heap::context_id::Id};
+use crate::blocks::Blocks;
 
 /// One thing that a string depends on.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -40,7 +41,7 @@ pub struct Context {
     elements: &'static [Id],
 }
 
-static ELEMENTS: RwLock<Vec<&'static ContextElement>> = RwLock::new(Vec::new());
+static ELEMENTS: Blocks<ContextElement> = Blocks::new();
 
 fn index() -> &'static Mutex<rustc_hash::FxHashMap<&'static ContextElement, Id>> {
     static INDEX: OnceLock<Mutex<rustc_hash::FxHashMap<&'static ContextElement, Id>>> = OnceLock::new();
@@ -53,17 +54,15 @@ pub fn intern(element: ContextElement) -> Id {
     if let Some(&id) = index.get(&element) {
         return id;
     }
-    let element: &'static ContextElement = Box::leak(Box::new(element));
-    let mut elements = ELEMENTS.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let id = elements.len() as Id;
-    elements.push(element);
-    index.insert(element, id);
+    let id = index.len() as Id;
+    ELEMENTS.set(id, element);
+    index.insert(self::element(id), id);
     id
 }
 
 /// The element of a number.
 pub fn element(id: Id) -> &'static ContextElement {
-    ELEMENTS.read().unwrap_or_else(|poisoned| poisoned.into_inner())[id as usize]
+    ELEMENTS.get(id).expect("a number is only handed out after its element was written")
 }
 
 impl Context {

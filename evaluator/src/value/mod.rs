@@ -172,6 +172,27 @@ impl Slot {
     }
 }
 
+/// A reference that is set later, at most to things that are equal.
+pub(crate) struct Later<T: 'static>(AtomicPtr<T>);
+
+impl<T: Sync> Later<T> {
+    /// Not set.
+    pub(crate) const fn new() -> Later<T> {
+        Later(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    /// The reference, if it is set.
+    pub(crate) fn get(&self) -> Option<&'static T> {
+        // SAFETY: null or what `set` was given.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Sets the reference.
+    pub(crate) fn set(&self, value: &'static T) {
+        self.0.store(std::ptr::from_ref(value).cast_mut(), Ordering::Release);
+    }
+}
+
 /// The variables of one activation, and the environment around it.
 #[repr(C)]
 pub struct Env {

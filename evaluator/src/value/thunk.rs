@@ -158,34 +158,6 @@ impl Thunk {
         Thunk { state: AtomicPtr::new(std::ptr::null_mut()), payload: Slot::new(list) }
     }
 
-    /// Whether its value may be a list, as far as its code tells.
-    pub fn may_be_list(&self) -> bool {
-        !matches!(
-            self.state(),
-            ThunkState::Code(
-                Expr::Attrs(_)
-                    | Expr::RecAttrs(_)
-                    | Expr::Update(_)
-                    | Expr::Lambda(_)
-                    | Expr::Interpolation(_)
-                    | Expr::PathInterpolation(_)
-                    | Expr::Implies(_)
-                    | Expr::Less(_)
-                    | Expr::Subtract(_)
-                    | Expr::Multiply(_)
-                    | Expr::Divide(_)
-                    | Expr::Equal(_)
-                    | Expr::NotEqual(_)
-                    | Expr::Not(_)
-                    | Expr::And(_)
-                    | Expr::Or(_)
-                    | Expr::HasAttr(_)
-                    | Expr::Add(_),
-                _
-            )
-        )
-    }
-
     /// The value if the thunk has been evaluated.
     #[inline(always)]
     pub fn value(&self) -> Option<Value> {

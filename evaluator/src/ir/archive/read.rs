@@ -1,47 +1,107 @@
 //! Bytes to code.
 
-use bstr::ByteSlice;
+use bstr::{BStr, ByteSlice};
 use rustc_hash::FxHashMap;
 
 use super::{
     super::{
-        lower::{Code, Context},
+        lower::{self, Code, Context},
         *,
     },
     TAGS, Tag,
 };
-use crate::value::Heap;
+use crate::{
+    builtins::Globals,
+    value::{Heap, Later},
+};
+
+/// An expression that is read when it is evaluated.
+pub struct Unread {
+    file: &'static File,
+    code: Later<Expr>,
+    /// Where it begins in the file's bytes.
+    start: u32,
+    /// See [`Reader`].
+    last_offset: u32,
+}
+
+impl Unread {
+    /// The expression.
+    pub fn code(&self, globals: &Globals, heap: &mut Heap) -> &'static Expr {
+        if let Some(code) = self.code.get() {
+            return code;
+        }
+        let bytes = Bytes(&self.file.bytes[self.start as usize..]);
+        let mut reader = Reader {
+            bytes,
+            file: self.file,
+            globals,
+            heap,
+            last_offset: self.last_offset,
+            extent: Extent::AsNeeded,
+        };
+        let Some(code) = reader.expr() else { unreachable!("the whole file had a right checksum") };
+        let code = reader.heap.object(code);
+        // Another thread may have read it meanwhile; either will do.
+        self.code.set(code);
+        code
+    }
+}
+
+/// How much is read at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All, for who looks at the code.
+    Whole,
+    /// What is evaluated first; the rest is [`Expr::Unread`].
+    AsNeeded,
+}
+
+/// What expressions of a file have in common.
+struct File {
+    bytes: &'static [u8],
+    names: &'static [Symbol],
+    /// The position of the first character.
+    start: PosId,
+    /// As in [`Context`].
+    base: &'static BStr,
+    home: Option<&'static BStr>,
+}
 
 /// The code that bytes stand for; `None` if they end too early or name a global that is not there.
 ///
 /// Strings in the code refer to `bytes`.
-pub fn read(bytes: &'static [u8], context: &Context<'_>, heap: &mut Heap) -> Option<Code> {
-    let mut reader = Reader { bytes, context, heap, names: Vec::new(), last_offset: 0 };
-    let count = reader.number()?;
-    reader.names.reserve(count as usize);
-    for _ in 0..count {
-        let name = reader.bytes()?;
-        reader.names.push(Symbol::intern(name));
+pub fn read(bytes: &'static [u8], context: &Context<'_>, extent: Extent, heap: &mut Heap) -> Option<Code> {
+    let mut head = Bytes(bytes);
+    let count = head.number()?;
+    let names = (0..count).map(|_| Some(Symbol::intern(head.bytes()?))).collect::<Option<Vec<Symbol>>>()?;
+    for _ in 0..head.number()? {
+        let name = names.get(head.number()? as usize)?;
+        context.globals.get(*name)?;
     }
-    let size = reader.number()?;
+    let size = head.number()?;
+    let file = File {
+        bytes,
+        names: heap.slice(&names),
+        start: context.source.at(0),
+        base: heap.bytes(context.base).as_bstr(),
+        home: context.home.map(|home| heap.bytes(home).as_bstr()),
+    };
+    let file = heap.object(file);
+    let mut reader = Reader { bytes: head, file, globals: context.globals, heap, last_offset: 0, extent };
     let root = reader.expr()?;
-    let Reader { heap, names, .. } = reader;
     Some(Code { root: heap.object(root), size, names, cacheable: true, origins: FxHashMap::default() })
 }
 
-struct Reader<'r> {
-    bytes: &'static [u8],
-    context: &'r Context<'r>,
-    heap: &'r mut Heap,
-    names: Vec<Symbol>,
-    last_offset: u32,
-}
+/// What is left to read.
+#[derive(Clone, Copy)]
+struct Bytes(&'static [u8]);
 
-impl Reader<'_> {
+impl Bytes {
     #[inline(always)]
     fn byte(&mut self) -> Option<u8> {
-        let (&first, rest) = self.bytes.split_first()?;
-        self.bytes = rest;
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
         Some(first)
     }
 
@@ -77,14 +137,40 @@ impl Reader<'_> {
 
     fn bytes(&mut self) -> Option<&'static [u8]> {
         let length = self.number()? as usize;
-        let (bytes, rest) = self.bytes.split_at_checked(length)?;
-        self.bytes = rest;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
         Some(bytes)
+    }
+}
+
+struct Reader<'r> {
+    bytes: Bytes,
+    file: &'static File,
+    globals: &'r Globals,
+    heap: &'r mut Heap,
+    /// Where the position stands that was read last.
+    last_offset: u32,
+    extent: Extent,
+}
+
+impl Reader<'_> {
+    #[inline(always)]
+    fn byte(&mut self) -> Option<u8> {
+        self.bytes.byte()
+    }
+
+    #[inline(always)]
+    fn number(&mut self) -> Option<u32> {
+        self.bytes.number()
+    }
+
+    fn bytes(&mut self) -> Option<&'static [u8]> {
+        self.bytes.bytes()
     }
 
     fn name(&mut self) -> Option<Symbol> {
         let number = self.number()?;
-        self.names.get(number as usize).copied()
+        self.file.names.get(number as usize).copied()
     }
 
     fn pos(&mut self) -> Option<PosId> {
@@ -94,7 +180,7 @@ impl Reader<'_> {
         self.last_offset = offset;
         Some(match offset {
             0 => PosId::NONE,
-            offset => self.context.source.at(offset - 1),
+            offset => PosId(self.file.start.0 + offset - 1),
         })
     }
 
@@ -110,7 +196,7 @@ impl Reader<'_> {
 
     fn many<T>(&mut self, count: usize, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         // Each element takes at least a byte, so a wrong count cannot ask for more than there are bytes.
-        let mut all = Vec::with_capacity(count.min(self.bytes.len()));
+        let mut all = Vec::with_capacity(count.min(self.bytes.0.len()));
         for _ in 0..count {
             all.push(read(self)?);
         }
@@ -181,12 +267,13 @@ impl Reader<'_> {
         let parameters = self.many(count, |reader| {
             let pos = reader.pos()?;
             let has = reader.byte()?;
+            let needed_at = if has & 4 != 0 { Some(reader.pos()?) } else { None };
             let name = if has & 1 != 0 { Some(reader.name()?) } else { None };
             let pattern = if has & 2 != 0 { Some(reader.pattern()?) } else { None };
-            Some(Parameter { pos, name, pattern, needed_at: None })
+            Some(Parameter { pos, name, pattern, needed_at })
         })?;
         let body = self.expr()?;
-        Some(Lambda::new(parameters, size, body, name, self.heap))
+        Some(Lambda::marked(parameters, size, body, name, self.heap))
     }
 
     fn attrs(&mut self) -> Option<Expr> {
@@ -213,6 +300,21 @@ impl Reader<'_> {
         Some(Expr::RecAttrs(self.heap.object(RecAttrs { keys, slots, dynamic, overrides, pos })))
     }
 
+    /// An expression that need not be read now.
+    fn later(&mut self) -> Option<Expr> {
+        let piece = self.bytes()?;
+        let last_offset = self.last_offset;
+        if self.extent == Extent::Whole {
+            let rest = std::mem::replace(&mut self.bytes, Bytes(piece));
+            let expr = self.expr();
+            (self.bytes, self.last_offset) = (rest, last_offset);
+            return expr;
+        }
+        let start = (self.file.bytes.len() - self.bytes.0.len() - piece.len()) as u32;
+        let unread = Unread { file: self.file, code: Later::new(), start, last_offset };
+        Some(Expr::Unread(self.heap.object(unread)))
+    }
+
     fn expr(&mut self) -> Option<Expr> {
         let tag = *TAGS.get(self.byte()? as usize)?;
         Some(match tag {
@@ -220,12 +322,12 @@ impl Reader<'_> {
             Tag::True => Expr::Value(Value::TRUE),
             Tag::False => Expr::Value(Value::FALSE),
             Tag::Int => {
-                let coded = self.long()?;
+                let coded = self.bytes.long()?;
                 Expr::Value(Value::leaked_int((coded >> 1) as i64 ^ -((coded & 1) as i64)))
             }
             Tag::Float => {
-                let (bytes, rest) = self.bytes.split_first_chunk::<8>()?;
-                self.bytes = rest;
+                let (bytes, rest) = self.bytes.0.split_first_chunk::<8>()?;
+                self.bytes.0 = rest;
                 Expr::Value(self.heap.float(f64::from_le_bytes(*bytes)))
             }
             Tag::String => {
@@ -235,15 +337,19 @@ impl Reader<'_> {
             Tag::EmptyList => Expr::Value(Value::empty_list()),
             Tag::Path => {
                 let text = self.bytes()?;
-                Expr::Value(self.heap.path(&self.context.absolute(text.as_bstr())?))
+                Expr::Value(self.heap.path(&lower::absolute(text.as_bstr(), self.file.base, self.file.home)?))
             }
             Tag::PathPrefix => {
                 let text = self.bytes()?;
-                Expr::Value(self.heap.string(&self.context.absolute_prefix(text.as_bstr())?))
+                Expr::Value(self.heap.string(&lower::absolute_prefix(
+                    text.as_bstr(),
+                    self.file.base,
+                    self.file.home,
+                )?))
             }
             Tag::Global => {
                 let name = self.name()?;
-                Expr::Value(self.context.globals.get(name)?)
+                Expr::Value(self.globals.get(name)?)
             }
             Tag::Local => Expr::Local(self.variable()?),
             Tag::Outer => Expr::Outer(self.variable()?),
@@ -334,6 +440,7 @@ impl Reader<'_> {
             Tag::Interpolation => Expr::Interpolation(self.interpolation()?),
             Tag::PathInterpolation => Expr::PathInterpolation(self.interpolation()?),
             Tag::Position => Expr::Position(self.pos()?),
+            Tag::Unread => self.later()?,
         })
     }
 }

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::value::View;
 
+/// What takes fewer bytes is read at once.
+const WORTH_DELAYING: usize = 24;
+
 /// The bytes of a file's code; `None` if it depends on more than the text.
 pub fn write(code: &Code, context: &Context<'_>) -> Option<Vec<u8>> {
     let mut writer = Writer {
@@ -20,6 +23,7 @@ pub fn write(code: &Code, context: &Context<'_>) -> Option<Vec<u8>> {
         order: Vec::new(),
         out: Vec::new(),
         last_offset: 0,
+        globals: Vec::new(),
         fits: code.cacheable,
     };
     for name in &code.names {
@@ -35,6 +39,10 @@ pub fn write(code: &Code, context: &Context<'_>) -> Option<Vec<u8>> {
     for name in std::mem::take(&mut writer.order) {
         writer.bytes(name.text());
     }
+    writer.number(writer.globals.len() as u32);
+    for number in std::mem::take(&mut writer.globals) {
+        writer.number(number);
+    }
     writer.out.extend_from_slice(&body);
     Some(writer.out)
 }
@@ -46,6 +54,8 @@ struct Writer<'w> {
     order: Vec<Symbol>,
     out: Vec<u8>,
     last_offset: u32,
+    /// The numbers of the names that are always in scope and used here: whoever reads must have all of them.
+    globals: Vec<u32>,
     fits: bool,
 }
 
@@ -111,7 +121,11 @@ impl Writer<'_> {
             }
             Some(Origin::Global(name)) => {
                 self.tag(Tag::Global);
-                return self.name(*name);
+                let number = self.number_of(*name);
+                if !self.globals.contains(&number) {
+                    self.globals.push(number);
+                }
+                return self.number(number);
             }
             None => {}
         }
@@ -139,8 +153,31 @@ impl Writer<'_> {
     fn exprs(&mut self, exprs: &[Expr]) {
         self.number(exprs.len() as u32);
         for expr in exprs {
-            self.expr(expr);
+            self.later(expr);
         }
+    }
+
+    /// An expression that is evaluated later, if at all.
+    fn later(&mut self, expr: &Expr) {
+        if !makes_thunk(expr) {
+            return self.expr(expr);
+        }
+        self.unread(expr);
+    }
+
+    fn unread(&mut self, expr: &Expr) {
+        let (start, offset) = (self.out.len(), self.last_offset);
+        self.expr(expr);
+        let length = self.out.len() - start;
+        if length < WORTH_DELAYING {
+            return;
+        }
+        let body = self.out.split_off(start);
+        self.tag(Tag::Unread);
+        self.number(length as u32);
+        self.out.extend_from_slice(&body);
+        // What follows is read without it.
+        self.last_offset = offset;
     }
 
     fn steps(&mut self, steps: &[PathStep]) {
@@ -164,7 +201,7 @@ impl Writer<'_> {
         self.number(attrs.len() as u32);
         for attr in attrs {
             self.expr(&attr.name);
-            self.expr(&attr.value);
+            self.later(&attr.value);
             self.pos(attr.pos);
         }
     }
@@ -209,7 +246,11 @@ impl Writer<'_> {
         self.number(lambda.parameters.len() as u32);
         for parameter in lambda.parameters {
             self.pos(parameter.pos);
-            self.out.push(u8::from(parameter.name.is_some()) | u8::from(parameter.pattern.is_some()) << 1);
+            let has = [parameter.name.is_some(), parameter.pattern.is_some(), parameter.needed_at.is_some()];
+            self.out.push(has.iter().enumerate().map(|(bit, &has)| u8::from(has) << bit).sum());
+            if let Some(pos) = parameter.needed_at {
+                self.pos(pos);
+            }
             if let Some(name) = parameter.name {
                 self.name(name);
             }
@@ -222,12 +263,12 @@ impl Writer<'_> {
                     self.pos(formal.pos);
                     self.out.push(u8::from(formal.default.is_some()));
                     if let Some(default) = &formal.default {
-                        self.expr(default);
+                        self.later(default);
                     }
                 }
             }
         }
-        self.expr(&lambda.body);
+        self.later(&lambda.body);
     }
 
     fn expr(&mut self, expr: &Expr) {
@@ -279,7 +320,11 @@ impl Writer<'_> {
                 for ((name, pos), value) in attrs.keys.entries().zip(attrs.values) {
                     self.name(name);
                     self.pos(pos);
-                    self.expr(value);
+                    // A function that is a member gets a thunk, too.
+                    match value {
+                        Expr::Lambda(_) => self.unread(value),
+                        _ => self.later(value),
+                    }
                 }
                 self.dynamic(attrs.dynamic);
                 self.pos(attrs.pos);
@@ -300,7 +345,7 @@ impl Writer<'_> {
                 self.exprs(list.elements);
             }
             Expr::Lambda(lambda) => self.lambda(lambda),
-            Expr::Apply(_) => unreachable!("only made during evaluation"),
+            Expr::Apply(_) | Expr::Unread(_) => unreachable!("only made during evaluation"),
             Expr::Call(call) => {
                 self.tag(Tag::Call);
                 self.expr(&call.function);
@@ -312,8 +357,8 @@ impl Writer<'_> {
             Expr::If(branch) => {
                 self.tag(Tag::If);
                 self.expr(&branch.condition);
-                self.expr(&branch.then);
-                self.expr(&branch.otherwise);
+                self.later(&branch.then);
+                self.later(&branch.otherwise);
                 self.pos(branch.pos);
             }
             Expr::Assert(assert) => {
@@ -355,4 +400,24 @@ impl Writer<'_> {
             }
         }
     }
+}
+
+/// Whether delaying the expression makes a thunk of it, whatever is known then.
+fn makes_thunk(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Call(_)
+            | Expr::Attrs(_)
+            | Expr::RecAttrs(_)
+            | Expr::List(_)
+            | Expr::Let(_)
+            | Expr::LetEnv(_)
+            | Expr::If(_)
+            | Expr::Assert(_)
+            | Expr::And(_)
+            | Expr::Or(_)
+            | Expr::Update(_)
+            | Expr::Concat(_)
+            | Expr::Interpolation(_)
+    )
 }

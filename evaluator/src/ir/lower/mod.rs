@@ -94,23 +94,33 @@ pub enum Origin {
 impl Context<'_> {
     /// A path literal made absolute and canonical; `None` for `~/x` without a home folder.
     pub fn absolute(&self, text: &BStr) -> Option<Vec<u8>> {
-        if let Some(rest) = text.strip_prefix(b"~") {
-            return Some(canonical_path(&[self.home?, rest].concat()));
-        }
-        if text.starts_with(b"/") {
-            return Some(canonical_path(text));
-        }
-        Some(canonical_path(&[self.base.as_bytes(), b"/", text].concat()))
+        absolute(text, self.base, self.home)
     }
 
-    /// The same for what an interpolated path begins with: a final slash, which separates it from what follows, stays.
+    /// The same for what an interpolated path begins with.
     pub fn absolute_prefix(&self, text: &BStr) -> Option<Vec<u8>> {
-        let mut prefix = self.absolute(text)?;
-        if text.ends_with(b"/") && prefix != b"/" {
-            prefix.push(b'/');
-        }
-        Some(prefix)
+        absolute_prefix(text, self.base, self.home)
     }
+}
+
+/// A path literal made absolute and canonical; `None` for `~/x` without a home folder.
+pub(super) fn absolute(text: &BStr, base: &BStr, home: Option<&BStr>) -> Option<Vec<u8>> {
+    if let Some(rest) = text.strip_prefix(b"~") {
+        return Some(canonical_path(&[home?, rest].concat()));
+    }
+    if text.starts_with(b"/") {
+        return Some(canonical_path(text));
+    }
+    Some(canonical_path(&[base.as_bytes(), b"/", text].concat()))
+}
+
+/// The same for what an interpolated path begins with: a final slash, which separates it from what follows, stays.
+pub(super) fn absolute_prefix(text: &BStr, base: &BStr, home: Option<&BStr>) -> Option<Vec<u8>> {
+    let mut prefix = absolute(text, base, home)?;
+    if text.ends_with(b"/") && prefix != b"/" {
+        prefix.push(b'/');
+    }
+    Some(prefix)
 }
 
 /// Lowers a file.
