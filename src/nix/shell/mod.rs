@@ -439,7 +439,7 @@ impl Ready {
             development(&self.store, &self.drv, &self.built, &places, self.cores).map_err(Stop::of)
         };
         let mut development = about(folder.path())?;
-        // A script takes the place of the shell, so that nothing could remove the folder after it.
+        // A script takes the place of the shell, so that nothing could remove the folder after it: without files there need be none.
         let keeps_folder = options.script.is_none() || !development.files.is_empty();
         if !keeps_folder {
             development = about(&std::env::temp_dir())?;
@@ -452,6 +452,11 @@ impl Ready {
                 variables.extend(path.map(|path| (name.into(), path.to_string().into())));
             }
         }
+        let command = match (&options.command, &options.script) {
+            // The shell stays, to remove the files.
+            (Some(command), Some(_)) if keeps_folder => Some([b"(", &command[..], b")"].concat()),
+            (command, _) => command.clone(),
+        };
         let interactive =
             !options.not_interactive && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         let script = environment::Script {
@@ -461,7 +466,7 @@ impl Ready {
             shell_in_path: self.shell.is_in_path,
             pure: options.pure,
             declarations: development.files.get(".attrs.sh").map(Vec::as_slice),
-            command: options.command.as_deref(),
+            command: command.as_deref(),
         };
         let rc = folder.path().join("rc");
         std::fs::write(&rc, script.text())?;
