@@ -4,6 +4,7 @@
 #[path = "differential/generate.rs"]
 mod generate;
 #[path = "differential/run.rs"]
+#[allow(dead_code, reason = "the comparison with Nix uses more of it")]
 mod run;
 
 use std::path::Path;
