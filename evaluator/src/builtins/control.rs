@@ -58,12 +58,12 @@ fn stop(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value> {
 fn try_eval(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value> {
     let depth = evaluator.depth();
     evaluator.count_try(1);
+    evaluator.tries += 1;
     let tried = evaluator.force(args[0]);
+    evaluator.tries -= 1;
     evaluator.count_try(-1);
     let (value, success) = match tried {
         Ok(_) => (args[0].shared(), Value::TRUE),
-        // What failed remembers how: the main thread is to meet it by itself.
-        Err(error) if evaluator.is_helper() => return Err(error),
         Err(error) if error.is_catchable() => {
             Kept::update(&error);
             (Value::FALSE, Value::FALSE)

@@ -39,6 +39,8 @@ pub struct Evaluator {
     pub(crate) arena: bumpalo::Bump,
     /// Function calls under way.
     depth: u32,
+    /// Calls of `tryEval` under way.
+    pub(crate) tries: u32,
     max_depth: u32,
     /// The address below which the native stack must not grow; [`INTERRUPT`] makes the next check fail.
     stack_limit: Arc<AtomicUsize>,
@@ -154,6 +156,7 @@ impl Evaluator {
             heap: Heap::new(),
             arena: bumpalo::Bump::new(),
             depth: 0,
+            tries: 0,
             max_depth: session.settings.max_call_depth,
             stack_limit: Arc::new(AtomicUsize::new(stack_end)),
             stack_end,
@@ -380,8 +383,10 @@ impl Evaluator {
 
     #[cold]
     fn thunk_failed(&mut self, thunk: &'static Thunk, claimed: Claimed, mut error: Failure) -> Failure {
-        // What a helper meets, the main thread is to meet by itself.
-        let is_memoised = !self.is_helper() && error.is_catchable() && error.traces.len() < REMEMBERED_TRACES;
+        // What a helper meets, the main thread is to meet by itself, but for what is caught: that is remembered as the main thread
+        // would have, or each failing `tryEval` would be evaluated twice.
+        let is_told = !self.is_helper() || self.tries > 0;
+        let is_memoised = is_told && error.is_catchable() && error.traces.len() < REMEMBERED_TRACES;
         let is_awaited = match is_memoised {
             // Whoever catches the error may come here again.
             true => thunk.fail(Kept::keep(&mut error), self.is_shared),
