@@ -13,6 +13,7 @@ use super::{
     super::{
         nix_store::{Collection, collect, collect_options, needs_no_repair, size},
         outcome::{Outcome, Stop, fail, usage},
+        realise::Lines,
         store::location,
     },
     Call,
@@ -82,7 +83,7 @@ pub fn verify(call: &Call) -> Outcome<()> {
 pub fn repair(call: &Call) -> Outcome<()> {
     let store = call.store()?;
     let options = crate::commands::build_options_in(&Default::default(), &call.common.settings)?;
-    let view = crate::progress::plain();
+    let view = Lines::new(call.common.verbosity, call.common.build_output, false);
     for path in call.paths(&store, call.has("-r"))? {
         if needs_no_repair(&call.common, &store, &path)? {
             continue;
@@ -92,7 +93,7 @@ pub fn repair(call: &Call) -> Outcome<()> {
             &path,
             &call.common.settings.words("substituters"),
             options.clone(),
-            &*view,
+            &view,
             &Cancellation::new(),
         );
         mended.map_err(|_| Stop::of(format!("cannot repair path '{path}'")))?;

@@ -10,6 +10,7 @@ use super::{
     super::{
         flags::{Common, INFO},
         outcome::{Outcome, Stop, fail, usage},
+        realise::Lines,
     },
     Shop,
 };
@@ -111,9 +112,9 @@ fn repair(shop: &Shop, store: &Store, path: &StorePath) -> Outcome<()> {
         return Ok(());
     }
     let options = crate::commands::build_options_in(&Default::default(), &shop.common.settings)?;
-    let view = crate::progress::plain();
+    let view = Lines::new(shop.common.verbosity, shop.common.build_output, false);
     let mended =
-        crate::commands::repair::repair_with(store, path, &[], options, &*view, &Cancellation::new());
+        crate::commands::repair::repair_with(store, path, &[], options, &view, &Cancellation::new());
     mended.map_err(|_| Stop::of(format!("cannot repair path '{path}'")))
 }
 
