@@ -71,6 +71,15 @@ fn divided(state: &Path, paths: &Path) -> Result<PathBuf, String> {
     if fs::read_link(&link).is_ok_and(|target| target == paths) {
         return Ok(state.to_owned());
     }
+    // The collector would take them for what a crash left behind.
+    if !state.join("db.sqlite").exists()
+        && fs::read_dir(paths).is_ok_and(|mut entries| entries.next().is_some())
+    {
+        return Err(format!(
+            "the folder '{}' has files that no store of zeval's knows: choose another for `NIX_STORE_DIR`",
+            paths.display()
+        ));
+    }
     let made = fs::create_dir_all(state.join("gcroots"))
         .and_then(|()| fs::create_dir_all(state.join("profiles")))
         .and_then(|()| symlink(paths, &link));

@@ -113,8 +113,7 @@ fn repair(shop: &Shop, store: &Store, path: &StorePath) -> Outcome<()> {
     }
     let options = crate::commands::build_options_in(&Default::default(), &shop.common.settings)?;
     let view = Lines::new(shop.common.verbosity, shop.common.build_output, false);
-    let mended =
-        crate::commands::repair::repair_with(store, path, &[], options, &view, &Cancellation::new());
+    let mended = crate::commands::repair::repair_with(store, path, &[], options, &view, &Cancellation::new());
     mended.map_err(|_| Stop::of(format!("cannot repair path '{path}'")))
 }
 
