@@ -3,10 +3,12 @@
 pub mod call;
 pub mod coerce;
 pub mod compare;
+mod delay;
 mod difference;
 pub mod error;
 pub mod expect;
 pub mod operators;
+mod position;
 pub mod select;
 pub mod strings;
 pub mod transient;
@@ -257,7 +259,7 @@ impl Evaluator {
                 Expr::Concat(op) => self.concat_lists(op, env),
                 Expr::Interpolation(parts) => self.interpolate(parts, env),
                 Expr::PathInterpolation(parts) => self.interpolate_path(parts, env),
-                Expr::Position(pos) => Ok(self.position_attrs(*pos)),
+                Expr::Position(pos) => Ok(self.position_value(*pos)),
                 Expr::Marked(mark) => self.marked(mark, env),
                 Expr::Unread(unread) => {
                     expr = unread.code(&self.session.globals, &mut self.heap);
@@ -436,48 +438,6 @@ impl Evaluator {
         self.stack_limit.store(self.stack_end, Ordering::Relaxed);
     }
 
-    /// A word for code whose value may not be needed: the value itself where that costs nothing and cannot fail,
-    /// else a thunk.
-    #[inline(always)]
-    pub fn delay(&mut self, expr: &'static Expr, env: &'static Env) -> Value {
-        match expr {
-            Expr::Value(value) => *value,
-            Expr::Local(variable) => self.delay_variable(expr, env, env.slot(variable.slot)),
-            Expr::Outer(variable) => self.delay_variable(expr, env, env.ancestor(1).slot(variable.slot)),
-            Expr::Distant { depth, slot, .. } => {
-                self.delay_variable(expr, env, env.ancestor((*depth).into()).slot(*slot))
-            }
-            Expr::Lambda(lambda) => self.heap.closure(lambda, env),
-            Expr::SelectPath(select) => match peek_path(select, env) {
-                Some(value) => value,
-                None => self.heap.thunk(Thunk::code(expr, env)),
-            },
-            // Where no call may begin, the operators of numbers, which Nix calls, are left to fail when they are needed.
-            _ => match if self.is_deep() { None } else { peek(expr, env) } {
-                Some(value) => value,
-                None => self.heap.thunk(Thunk::code(expr, env)),
-            },
-        }
-    }
-
-    /// The same for a member of a set or list, which errors may show: a function there is not evaluated either.
-    #[inline(always)]
-    pub(super) fn delay_member(&mut self, expr: &'static Expr, env: &'static Env) -> Value {
-        match expr {
-            Expr::Lambda(_) | Expr::SelectPath(_) => self.heap.thunk(Thunk::code(expr, env)),
-            _ => self.delay(expr, env),
-        }
-    }
-
-    #[inline(always)]
-    fn delay_variable(&mut self, expr: &'static Expr, env: &'static Env, slot: &'static Slot) -> Value {
-        let value = slot.get();
-        if value.is_unset() {
-            return self.heap.thunk(Thunk::code(expr, env));
-        }
-        value.shared()
-    }
-
     #[inline(always)]
     fn bind(&mut self, bindings: &'static ir::Let, env: &'static Env) {
         for (index, expr) in bindings.bindings.iter().enumerate() {
@@ -548,98 +508,11 @@ impl Evaluator {
         crate::text::raw::text(&crate::syntax::print::source(assert.text, base)).into_owned()
     }
 
-    fn position_attrs(&mut self, pos: PosId) -> Value {
-        let Some(place) = pos.place() else { return Value::NULL };
-        let known = crate::symbol::known();
-        let file = match &place.source.origin {
-            crate::position::Origin::File(path) => {
-                use std::os::unix::ffi::OsStrExt;
-                let path = path.as_os_str().as_bytes();
-                match self.session.in_place(path) {
-                    Some(_) => self.delayed_in_place(crate::builtins::Fact::Text, path),
-                    None => self.heap.string(path),
-                }
-            }
-            crate::position::Origin::String | crate::position::Origin::Stdin => return Value::NULL,
-            crate::position::Origin::Internal(name) => {
-                self.heap.string(name.strip_prefix("«nix-internal»").unwrap_or(name).as_bytes())
-            }
-        };
-        let line = self.not_yet_evaluated(place.line as i64);
-        let column = self.not_yet_evaluated(place.column as i64);
-        self.attrs_from(&mut [(known.file, file), (known.line, line), (known.column, column)])
-    }
-
-    /// A number that errors show as unevaluated until it is needed.
-    fn not_yet_evaluated(&mut self, number: i64) -> Value {
-        let code = Expr::Value(self.heap.int(number));
-        let (code, env) = (self.heap.object(code), self.heap.env(None, 0));
-        self.heap.thunk(Thunk::code(code, env))
-    }
-
-    /// The position of a definition as `{ file, line, column }`, or `null`.
-    pub(crate) fn position_value(&mut self, pos: PosId) -> Value {
-        self.position_attrs(pos)
-    }
-
     /// A set from a few attributes without positions; names must differ.
     pub fn attrs_from(&mut self, entries: &mut [(Symbol, Value)]) -> Value {
         entries.sort_unstable_by_key(|entry| entry.0);
         let keys = self.heap.shared_keys(entries.iter().map(|entry| (entry.0, PosId::NONE)));
         self.heap.attrs(keys, |_, index| entries[index].1)
-    }
-}
-
-/// A value that is there already, or can be had without evaluating anything, allocating or failing.
-#[inline]
-fn peek(expr: &'static Expr, env: &'static Env) -> Option<Value> {
-    match expr {
-        Expr::Select(select) => {
-            let value = peek_select(select, env)?;
-            // One that fails tells of the attribute. A list is another one for [`Value::shared`].
-            (!value.is_thunk() && !value.is_list()).then_some(value)
-        }
-        Expr::Subtract(op) => peek_ints(op, env, i64::checked_sub),
-        Expr::Add(op) => peek_ints(op, env, i64::checked_add),
-        Expr::Multiply(op) => peek_ints(op, env, i64::checked_mul),
-        _ => None,
-    }
-}
-
-#[inline(always)]
-fn peek_select(select: &'static ir::Select, env: &'static Env) -> Option<Value> {
-    let subject = peek_operand(&select.subject, env)?;
-    Some(subject.as_attrs()?.find_near(select.name, &select.hint)?.get().peek())
-}
-
-/// What a path of names leads to, if all of it is evaluated: a failure would tell of the path.
-fn peek_path(select: &'static ir::SelectPath, env: &'static Env) -> Option<Value> {
-    let mut value = peek_operand(&select.subject, env)?;
-    for step in select.path {
-        let ir::StepName::Static(name) = step.name else { return None };
-        let found = match value.as_attrs() {
-            Some(attrs) => attrs.find_near(name, &step.hint),
-            None if value.is_thunk() => return None,
-            None => None,
-        };
-        value = match (found, &select.default) {
-            (Some(slot), _) => slot.get().peek(),
-            (None, Some(Expr::Value(default))) => return Some(*default),
-            _ => return None,
-        };
-    }
-    (!value.is_thunk() && !value.is_list()).then_some(value)
-}
-
-#[inline(always)]
-fn peek_operand(expr: &'static Expr, env: &'static Env) -> Option<Value> {
-    match expr {
-        Expr::Value(value) => Some(value.peek()),
-        Expr::Local(variable) => Some(env.slot(variable.slot).get().peek()),
-        Expr::Outer(variable) => Some(env.ancestor(1).slot(variable.slot).get().peek()),
-        Expr::Distant { depth, slot, .. } => Some(env.ancestor((*depth).into()).slot(*slot).get().peek()),
-        Expr::Select(select) => peek_select(select, env),
-        _ => None,
     }
 }
 
@@ -665,21 +538,6 @@ pub(super) fn needs_position(value: Value) -> bool {
         ThunkState::Code(expr, _) => matches!(expr, Expr::Apply(_)),
         ThunkState::Done(_) | ThunkState::Failed(_) => false,
     }
-}
-
-#[inline(always)]
-fn peek_ints(
-    op: &'static ir::Binary,
-    env: &'static Env,
-    compute: fn(i64, i64) -> Option<i64>,
-) -> Option<Value> {
-    // What is written out is left to be computed, so that it is shown as Nix shows it.
-    if let (Expr::Value(_), Expr::Value(_)) = (&op.left, &op.right) {
-        return None;
-    }
-    let left = peek_operand(&op.left, env)?.as_small_int()?;
-    let right = peek_operand(&op.right, env)?.as_small_int()?;
-    Value::small_int(compute(left, right)?)
 }
 
 #[cold]

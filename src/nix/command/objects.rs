@@ -131,6 +131,7 @@ pub fn log(call: &Call) -> Outcome<()> {
         let Some(log) = log else {
             return fail(format!("build log of '{path}' is not available"));
         };
+        call.say(format!("got build log for '{path}' from 'local'"));
         let _ = io::Write::write_all(&mut io::stdout(), &log);
     }
     Ok(())
