@@ -128,8 +128,8 @@ impl Printer {
                 self.elided(list.len() - index, "item");
                 break;
             }
-            self.items += 1;
             self.value(element, depth + 1);
+            self.items += 1;
             self.out.push(' ');
         }
         self.out.push(']');
@@ -151,10 +151,10 @@ impl Printer {
                 self.elided(sorted.len() - index, "attribute");
                 break;
             }
-            self.attrs += 1;
             self.out.push_str(&attr_name(*name));
             self.out.push_str(" = ");
             self.value(slot.get(), depth + 1);
+            self.attrs += 1;
             self.out.push_str("; ");
         }
         self.out.push('}');
