@@ -27,6 +27,19 @@ pub enum Unsuitable {
     NotDerivations(Value),
 }
 
+impl Unsuitable {
+    /// The failure in Nix's words.
+    pub fn told(self) -> Failure {
+        match self {
+            Unsuitable::Failure(failure) => failure,
+            Unsuitable::NotDerivations(_) => {
+                let message = "expression does not evaluate to a derivation (or a set or list of those)";
+                zeval_evaluator::EvalError::wrong_type(PosId::NONE, message)
+            }
+        }
+    }
+}
+
 impl From<Failure> for Unsuitable {
     fn from(failure: Failure) -> Unsuitable {
         Unsuitable::Failure(failure)

@@ -281,6 +281,20 @@ impl Common {
         EvaluationInputs::new(settings, open, Arc::new(lines), Cancellation::new()).trusting(given)
     }
 
+    /// Says something of no importance, unless less is to be said.
+    pub fn say(&self, text: impl std::fmt::Display) {
+        if self.verbosity >= INFO {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Warns, unless only errors are to be told.
+    pub fn warn(&self, text: impl std::fmt::Display) {
+        if self.verbosity >= WARN {
+            eprintln!("warning: {text}");
+        }
+    }
+
     /// The file that the setting `eval-profiler` asks for.
     pub fn profile(&self) -> Option<PathBuf> {
         self.settings.text("eval-profiler").filter(|profiler| *profiler != "disabled")?;

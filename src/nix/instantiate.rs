@@ -148,13 +148,7 @@ pub fn derivations_in(
     value: Value,
     given: &[(Symbol, Value)],
 ) -> Result<Vec<(String, String)>, Failure> {
-    let found = derivations::find(evaluator, value, given).map_err(|unsuitable| match unsuitable {
-        Unsuitable::Failure(failure) => failure,
-        Unsuitable::NotDerivations(_) => {
-            let message = "expression does not evaluate to a derivation (or a set or list of those)";
-            EvalError::wrong_type(PosId::NONE, message)
-        }
-    })?;
+    let found = derivations::find(evaluator, value, given).map_err(Unsuitable::told)?;
     let mut all = Vec::new();
     let _offer = evaluator.offer_derivations(found.iter().map(|found| found.value));
     for found in found {

@@ -500,11 +500,12 @@ impl Evaluator {
             }
             _ => None,
         };
+        // A text is as if it were a file of the current folder.
+        let here = std::env::current_dir().unwrap_or_default();
+        let folder = folder.unwrap_or(here.as_os_str().as_bytes());
         let home = self.session.settings.home.as_ref().map(|home| home.as_os_str().as_bytes());
-        let base = crate::syntax::print::PathBase {
-            folder: folder.unwrap_or(b"/").into(),
-            home: home.unwrap_or(b"~").into(),
-        };
+        let base =
+            crate::syntax::print::PathBase { folder: folder.into(), home: home.unwrap_or(b"~").into() };
         crate::text::raw::text(&crate::syntax::print::source(assert.text, base)).into_owned()
     }
 

@@ -23,7 +23,7 @@ use zeval_builder::store::Store;
 use zeval_model::StorePath;
 
 use super::{
-    flags::{self, Common, INFO, Rest, WARN},
+    flags::{self, Common, INFO, Rest},
     outcome::{Outcome, end, fail, usage},
     place,
 };
@@ -401,14 +401,10 @@ impl Call {
     }
 
     fn say(&self, text: impl std::fmt::Display) {
-        if self.common.verbosity >= INFO {
-            eprintln!("{text}");
-        }
+        self.common.say(text);
     }
 
     fn warn(&self, text: impl std::fmt::Display) {
-        if self.common.verbosity >= WARN {
-            eprintln!("warning: {text}");
-        }
+        self.common.warn(text);
     }
 }

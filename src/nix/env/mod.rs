@@ -16,7 +16,7 @@ use zeval_model::StorePath;
 
 use self::select::From;
 use super::{
-    flags::{self, Common, INFO, Rest, WARN},
+    flags::{self, Common, Rest},
     instantiate,
     outcome::{Outcome, Stop, end, fail, usage},
     profiles::{self, Profile},
@@ -278,14 +278,10 @@ impl Env<'_> {
     }
 
     fn say(&self, text: impl std::fmt::Display) {
-        if self.common.verbosity >= INFO {
-            eprintln!("{text}");
-        }
+        self.common.say(text);
     }
 
     fn warn(&self, text: impl std::fmt::Display) {
-        if self.common.verbosity >= WARN {
-            eprintln!("warning: {text}");
-        }
+        self.common.warn(text);
     }
 }

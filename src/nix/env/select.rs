@@ -240,13 +240,7 @@ pub fn available(env: &mut Env<'_>, attribute: Option<&str>) -> Outcome<Vec<Pack
 fn found(env: &mut Env<'_>, value: Value) -> Outcome<Vec<Package>> {
     let given = evaluation::arguments(env.evaluator, &env.common.arguments)?;
     let found = derivations::find_what_evaluates(env.evaluator, value, &given);
-    let found = found.map_err(|unsuitable| match unsuitable {
-        Unsuitable::Failure(failure) => failure,
-        Unsuitable::NotDerivations(_) => {
-            let message = "expression does not evaluate to a derivation (or a set or list of those)";
-            EvalError::wrong_type(PosId::NONE, message)
-        }
-    })?;
+    let found = found.map_err(Unsuitable::told)?;
     let mut all = Vec::new();
     for found in found {
         match Package::of_set(env.evaluator, found.attribute, found.value) {

@@ -14,7 +14,7 @@ use zeval_builder::store::Store;
 use zeval_model::StorePath;
 
 use super::{
-    flags::{self, Common, INFO, Rest, WARN},
+    flags::{self, Common, INFO, Rest},
     outcome::{Outcome, end, usage},
     place,
 };
@@ -180,15 +180,11 @@ impl Shop {
 
     /// Says something of no importance.
     fn say(&self, text: impl std::fmt::Display) {
-        if self.common.verbosity >= INFO {
-            eprintln!("{text}");
-        }
+        self.common.say(text);
     }
 
     fn warn(&self, text: impl std::fmt::Display) {
-        if self.common.verbosity >= WARN {
-            eprintln!("warning: {text}");
-        }
+        self.common.warn(text);
     }
 }
 
