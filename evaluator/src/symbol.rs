@@ -221,6 +221,7 @@ known! {
     recurse_for_derivations = "recurseForDerivations",
     description = "description",
     self_ = "self",
+    empty = "",
     start_set = "startSet",
     operator = "operator",
     key = "key",
