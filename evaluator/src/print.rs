@@ -32,14 +32,14 @@ pub fn shallow(value: Value) -> String {
     Printer::new(UNLIMITED, Style::Values).print(value)
 }
 
-/// A value for an error message: cut where it gets long.
+/// A value for an error message, by the word that it was had by ([`Value::shared`]): cut where it gets long.
 pub fn for_error(_: &mut Evaluator, value: Value) -> String {
     Printer::new(IN_ERRORS, Style::Values).print(value)
 }
 
-/// A value as `nix-instantiate --eval` prints it.
+/// A value as `nix-instantiate --eval` prints it: of a copy, so that a list in itself is seen once more.
 pub fn for_eval(value: Value) -> String {
-    Printer::new(UNLIMITED, Style::Instantiate).print(value)
+    Printer::new(UNLIMITED, Style::Instantiate).print(value.peek())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,8 +65,7 @@ impl Printer {
     }
 
     fn print(mut self, value: Value) -> String {
-        // Nix prints a copy of the outermost value, so that a list in itself is seen once more.
-        self.value(value.peek(), 0);
+        self.value(value, 0);
         self.out
     }
 

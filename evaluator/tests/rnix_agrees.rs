@@ -100,7 +100,7 @@ impl Ours<'_> {
             AttrValue::Plain(expr) => self.expr(expr),
             AttrValue::Inherit(expr) => Tree::Node("inherit", vec![self.expr(expr)]),
             AttrValue::InheritFrom { from } => {
-                Tree::Node("from", vec![self.expr(set.inherit_from[*from as usize])])
+                Tree::Node("from", vec![self.expr(set.inherit_from[*from as usize].expr)])
             }
         };
         Set {

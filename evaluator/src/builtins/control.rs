@@ -99,8 +99,7 @@ fn deep_seq(evaluator: &mut Evaluator, args: &[Value], _: PosId) -> Result<Value
 
 /// What `trace` prints for a value: the text of a string, anything else as it would be printed.
 fn shown(evaluator: &mut Evaluator, value: Value) -> Result<String> {
-    let value = evaluator.force(value)?;
-    Ok(match value.view() {
+    Ok(match evaluator.force(value)?.view() {
         View::String(string) => crate::text::raw::text(string.bytes()).into_owned(),
         _ => print::shallow(value),
     })

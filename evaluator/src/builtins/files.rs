@@ -319,7 +319,7 @@ fn path_exists(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<
     // A string that ends in a slash asks for a folder.
     let wants_folder =
         value.as_string().is_some_and(|text| text.bytes().ends_with(b"/") || text.bytes().ends_with(b"/."));
-    let path = realised_path(evaluator, value, pos)?;
+    let path = realised_path(evaluator, args[0], pos)?;
     match embedded::entry(&path) {
         Some(Entry::File(_)) => return Ok(Value::bool(!wants_folder)),
         Some(Entry::Folder(_)) => return Ok(Value::TRUE),

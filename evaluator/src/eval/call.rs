@@ -22,6 +22,8 @@ trait Arguments: Copy {
     fn delayed(self, index: usize, evaluator: &mut Evaluator) -> Value;
     /// The argument evaluated. A variable is needed at `pos`, by what is called, and not where it is written.
     fn needed(self, index: usize, evaluator: &mut Evaluator, pos: PosId) -> Result<Value>;
+    /// The word by which an argument was had that turned out to be `value`.
+    fn word(self, index: usize, value: Value, evaluator: &Evaluator) -> Value;
     /// What to keep of an argument that was found to be a list: see [`Value::shared`].
     fn list(self, index: usize, list: Value, evaluator: &mut Evaluator) -> Value;
 }
@@ -51,6 +53,10 @@ impl Arguments for Expressions {
             }
             expr => evaluator.eval(expr, self.env),
         }
+    }
+    #[inline(always)]
+    fn word(self, index: usize, value: Value, evaluator: &Evaluator) -> Value {
+        evaluator.word(value, &self.exprs[index], self.env)
     }
     fn list(self, index: usize, list: Value, evaluator: &mut Evaluator) -> Value {
         match &self.exprs[index] {
@@ -84,6 +90,10 @@ impl Arguments for &[Value] {
     #[inline(always)]
     fn needed(self, index: usize, evaluator: &mut Evaluator, pos: PosId) -> Result<Value> {
         evaluator.force_at(self[index], pos)
+    }
+    #[inline(always)]
+    fn word(self, index: usize, value: Value, _: &Evaluator) -> Value {
+        if value.is_list() { self[index] } else { value }
     }
     fn list(self, index: usize, _: Value, _: &mut Evaluator) -> Value {
         self[index]
@@ -269,7 +279,7 @@ impl Evaluator {
             return arguments.delayed(at, self);
         }
         match arguments.needed(at, self, PosId::NONE) {
-            Ok(value) => value,
+            Ok(value) => arguments.word(at, value, self),
             Err(error) => self.fail_later(error),
         }
     }
@@ -400,7 +410,7 @@ impl Evaluator {
             return Ok(env);
         };
         let value = match arguments.needed(first, self, parameter.pos) {
-            Ok(value) => value,
+            Ok(value) => arguments.word(first, value, self),
             Err(error) => return Err(from_call_site(error, pos)),
         };
         let env = self.heap.env(Some(closure.env), lambda.size as usize);
@@ -462,7 +472,10 @@ impl Evaluator {
                     value
                 }
                 Some(pattern) => match arguments.needed(first + index, self, parameter.pos) {
-                    Ok(value) => self.match_pattern(lambda, parameter, pattern, value, env, pos)?,
+                    Ok(value) => {
+                        let value = arguments.word(first + index, value, self);
+                        self.match_pattern(lambda, parameter, pattern, value, env, pos)?
+                    }
                     Err(error) => return Err(from_call_site(error, pos)),
                 },
             };

@@ -58,8 +58,11 @@ impl Evaluator {
             return Ok(string.bytes());
         }
         self.enter(pos)?;
-        let value = self.force_at(value, pos)?;
-        let text = self.coerce_forced(value, coercion, context, pos, doing)?;
+        let forced = self.force_at(value, pos)?;
+        if forced.is_list() && !coercion.more {
+            return Err(self.not_a_string(value, pos, doing));
+        }
+        let text = self.coerce_forced(forced, coercion, context, pos, doing)?;
         self.leave();
         Ok(text)
     }
@@ -185,7 +188,7 @@ impl Evaluator {
             let path = self.apply(to_string, &[forced], pos)?;
             return self.coerce_to_path(path, context, pos, doing);
         }
-        let text = self.coerce(forced, Coercion::APPENDED, context, pos, doing)?;
+        let text = self.coerce(value, Coercion::APPENDED, context, pos, doing)?;
         if text.first() != Some(&b'/') {
             let shown = crate::text::raw::text(text);
             let message = format!("string '{shown}' doesn't represent an absolute path");

@@ -98,9 +98,9 @@ impl Evaluator {
 
     /// `a < b`
     pub fn less_than(&mut self, left: Value, right: Value, pos: PosId, context: &str) -> Result<bool> {
-        let left = self.force(left).traced(pos, || context)?;
-        let right = self.force(right).traced(pos, || context)?;
-        match (left.view(), right.view()) {
+        let a = self.force(left).traced(pos, || context)?;
+        let b = self.force(right).traced(pos, || context)?;
+        match (a.view(), b.view()) {
             (View::Int(a), View::Int(b)) => Ok(a < b),
             (View::Int(a), View::Float(b)) => Ok((a as f64) < b),
             (View::Float(a), View::Int(b)) => Ok(a < b as f64),
@@ -124,8 +124,9 @@ impl Evaluator {
     #[cold]
     fn incomparable(&mut self, left: Value, right: Value) -> Failure {
         let (a, b) = (crate::print::for_error(self, left), crate::print::for_error(self, right));
-        let is_function =
-            |value: Value| matches!(value.view(), View::Closure(_) | View::Builtin(_) | View::Partial(_));
+        let is_function = |value: Value| {
+            matches!(value.peek().view(), View::Closure(_) | View::Builtin(_) | View::Partial(_))
+        };
         let message = if show_type(left) == show_type(right) || is_function(left) && is_function(right) {
             format!(
                 "cannot compare {} with {}; values of that type are incomparable (values are {a} and {b})",

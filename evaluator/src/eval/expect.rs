@@ -35,7 +35,8 @@ pub fn show_type(value: Value) -> String {
 }
 
 impl Evaluator {
-    /// The error for a value of the wrong type: `wanted` is as in "a set". It has no place: for sets, lists and
+    /// The error for a value of the wrong type, given by the word that it was had by, which shows of a list: `wanted` is as in
+    /// "a set". It has no place: for sets, lists and
     /// coercions the frame that the caller adds has one.
     #[cold]
     pub fn wrong_type(&mut self, value: Value, wanted: &str) -> Failure {
@@ -72,8 +73,7 @@ impl Evaluator {
     /// A set.
     #[inline(always)]
     pub fn expect_attrs(&mut self, value: Value, pos: PosId, context: &str) -> Result<&'static Attrs> {
-        let value = self.force_at(value, pos)?;
-        match value.as_attrs() {
+        match self.force_at(value, pos)?.as_attrs() {
             Some(attrs) => Ok(attrs),
             None => Err(self.wrong_type(value, "a set").trace(pos, context)),
         }
@@ -82,8 +82,7 @@ impl Evaluator {
     /// A list.
     #[inline(always)]
     pub fn expect_list(&mut self, value: Value, pos: PosId, context: &str) -> Result<&'static List> {
-        let value = self.force_at(value, pos)?;
-        match value.as_list() {
+        match self.force_at(value, pos)?.as_list() {
             Some(list) => Ok(list),
             None => Err(self.wrong_type(value, "a list").trace(pos, context)),
         }

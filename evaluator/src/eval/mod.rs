@@ -449,7 +449,7 @@ impl Evaluator {
     fn list(&mut self, elements: &'static [Expr], env: &'static Env) -> Value {
         let slots = self.heap.slots(elements.len(), |_, _| Value::NULL);
         for (slot, element) in slots.iter().zip(elements) {
-            slot.set(self.delay_member(element, env));
+            slot.set(self.delay(element, env));
         }
         self.heap.list_of(slots)
     }

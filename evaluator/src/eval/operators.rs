@@ -2,7 +2,8 @@
 
 use super::{
     Evaluator,
-    error::{EvalError, Failure, Result, Traced},
+    delay::variable_slot,
+    error::{ErrorKind, EvalError, Failure, Result, Traced},
     expect::show_type,
 };
 use crate::{
@@ -86,7 +87,10 @@ impl Evaluator {
         {
             return Ok(self.heap.int(a - b));
         }
-        let left = self.reuse(left);
+        let left = match left {
+            Ok(value) => self.word(value, &op.left, env),
+            Err(error) => self.fail_later(as_argument(error, &op.left, env)),
+        };
         let right = self.delay(&op.right, env);
         self.arithmetic_operator(&SUBTRACT, left, right, op.pos)
     }
@@ -101,13 +105,6 @@ impl Evaluator {
         let left = self.delay(&op.left, env);
         let right = self.delay(&op.right, env);
         self.arithmetic_operator(&DIVIDE, left, right, op.pos)
-    }
-
-    fn reuse(&mut self, value: Result<Value>) -> Value {
-        match value {
-            Ok(value) => value,
-            Err(error) => self.fail_later(error),
-        }
     }
 
     /// An operator that Nix makes a call of a builtin, so its errors read like those of a call.
@@ -132,9 +129,8 @@ impl Evaluator {
         right: Value,
         pos: PosId,
     ) -> Result<Value> {
-        let left = self.force(left)?;
-        let right = self.force(right)?;
-        if let (Some(a), Some(b)) = (left.as_small_int(), right.as_small_int())
+        let (a, b) = (self.force(left)?, self.force(right)?);
+        if let (Some(a), Some(b)) = (a.as_small_int(), b.as_small_int())
             && let Some(value) = (arithmetic.ints)(a, b)
         {
             return Ok(self.heap.int(value));
@@ -159,7 +155,7 @@ impl Evaluator {
         if name == "div" && self.expect_float(right, pos, &second)? == 0.0 {
             return Err(EvalError::eval(PosId::NONE, "division by zero"));
         }
-        if matches!(left.view(), View::Float(_)) || matches!(right.view(), View::Float(_)) {
+        if matches!(left.peek().view(), View::Float(_)) || matches!(right.peek().view(), View::Float(_)) {
             let a = self.expect_float(left, pos, &first.replace("argument of the mul", "of the mul"))?;
             let b = self.expect_float(right, pos, &second)?;
             return Ok(self.heap.float((arithmetic.floats)(a, b)));
@@ -199,22 +195,25 @@ impl Evaluator {
     }
 
     pub(super) fn less(&mut self, op: &'static ir::Comparison, env: &'static Env) -> Result<Value> {
-        let left = self.eval(&op.left, env);
-        let right = match left {
-            Ok(_) => self.eval(&op.right, env),
+        let (left, right) = match self.both_operands(op, env) {
+            Ok(operands) => operands,
             Err(error) => return Err(self.in_less_than(error, op)),
-        };
-        let (left, right) = match (left, right) {
-            (Ok(left), Ok(right)) => (left, right),
-            (Err(error), _) | (_, Err(error)) => return Err(self.in_less_than(error, op)),
         };
         if let (Some(a), Some(b)) = (left.as_small_int(), right.as_small_int()) {
             return Ok(Value::bool((a < b) != op.negate));
         }
+        let (left, right) = (self.word(left, &op.left, env), self.word(right, &op.right, env));
         match self.less_than(left, right, PosId::NONE, "") {
             Ok(less) => Ok(Value::bool(less != op.negate)),
             Err(error) => Err(self.in_less_than(error, op)),
         }
+    }
+
+    #[inline(always)]
+    fn both_operands(&mut self, op: &'static ir::Comparison, env: &'static Env) -> Result<(Value, Value)> {
+        let left = self.eval(&op.left, env).map_err(|error| as_argument(error, &op.left, env))?;
+        let right = self.eval(&op.right, env).map_err(|error| as_argument(error, &op.right, env))?;
+        Ok((left, right))
     }
 
     #[cold]
@@ -246,6 +245,23 @@ impl Evaluator {
         let slots = self.heap.concat_slots(parts);
         self.heap.list_of(slots)
     }
+}
+
+/// The failure of an operand that Nix hands to a builtin, which does not know where a variable that needs itself stands.
+#[cold]
+fn as_argument(mut error: Failure, operand: &'static Expr, env: &'static Env) -> Failure {
+    let place = match operand {
+        Expr::Local(variable) | Expr::Outer(variable) => variable.pos,
+        Expr::Distant { pos, .. } => *pos,
+        _ => return error,
+    };
+    let is_stuck = || {
+        variable_slot(operand, env).is_some_and(|slot| slot.get().is_thunk() && slot.get().thunk().is_stuck())
+    };
+    if error.kind == ErrorKind::InfiniteRecursion && error.pos == place && is_stuck() {
+        error.pos = PosId::NONE;
+    }
+    error
 }
 
 fn noun(name: &str) -> &'static str {

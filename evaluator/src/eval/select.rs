@@ -157,7 +157,7 @@ impl Evaluator {
     pub(super) fn attrs(&mut self, expr: &'static ir::AttrsExpr, env: &'static Env) -> Result<Value> {
         let attrs = self.heap.attrs_unset(expr.keys);
         for (slot, value) in attrs.flat_slots().iter().zip(expr.values) {
-            slot.set(self.delay_member(value, env));
+            slot.set(self.delay(value, env));
         }
         self.with_dynamic(attrs, expr.dynamic, env)
     }
@@ -220,7 +220,7 @@ impl Evaluator {
             if let Some(first) = attrs.position(name).or(earlier) {
                 return Err(duplicate_dynamic(name, first, attr.pos));
             }
-            let value = self.delay_member(&attr.value, env);
+            let value = self.delay(&attr.value, env);
             added.push((name, attr.pos, value));
         }
         added.sort_unstable_by_key(|entry| entry.0);
@@ -243,7 +243,7 @@ impl Evaluator {
             let value = self.force_slot_at(slot, scope.pos)?;
             let Some(attrs) = value.as_attrs() else {
                 let context = "while evaluating the first subexpression of a with expression";
-                return Err(self.wrong_type(value, "a set").trace(scope.pos, context));
+                return Err(self.wrong_type(slot.get(), "a set").trace(scope.pos, context));
             };
             if let Some(found) = attrs.find_near(variable.name, &variable.hint) {
                 return self.force_slot_at(found, variable.pos);

@@ -184,9 +184,18 @@ pub struct AttrSet<'a> {
     /// Static attributes, each name once, in the order of their first definition.
     pub attrs: &'a [Attr<'a>],
     /// The sources of `inherit (e) ...;`, in order; [`AttrValue::InheritFrom`] counts into it.
-    pub inherit_from: &'a [&'a Expr<'a>],
+    pub inherit_from: &'a [InheritSource<'a>],
     /// `${e} = v;`
     pub dynamic: &'a [DynamicAttr<'a>],
+}
+
+/// The source of an `inherit (e) a b;`.
+#[derive(Clone, Copy, Debug)]
+pub struct InheritSource<'a> {
+    /// Where `e` begins, with its parentheses if it has more than one pair.
+    pub pos: Pos,
+    /// `e`
+    pub expr: &'a Expr<'a>,
 }
 
 /// A static attribute.
@@ -355,7 +364,7 @@ fn for_each_dynamic<'a>(path: &'a [AttrName<'a>], visit: &mut impl FnMut(&'a Exp
 impl<'a> AttrSet<'a> {
     /// Calls `visit` with the values and the names that are expressions.
     pub fn for_each_child(&self, mut visit: impl FnMut(&'a Expr<'a>)) {
-        self.inherit_from.iter().for_each(|source| visit(source));
+        self.inherit_from.iter().for_each(|source| visit(source.expr));
         for attr in self.attrs {
             if let AttrValue::Plain(value) | AttrValue::Inherit(value) = attr.value {
                 visit(value);

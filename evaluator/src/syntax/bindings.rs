@@ -4,7 +4,7 @@
 use bumpalo::Bump;
 use rustc_hash::FxHashMap;
 
-use super::ast::{Attr, AttrName, AttrSet, AttrValue, DynamicAttr, Expr, NO_POS, Name, Pos};
+use super::ast::{Attr, AttrName, AttrSet, AttrValue, DynamicAttr, Expr, InheritSource, NO_POS, Name, Pos};
 
 /// From this many attributes on, a set is searched by hash.
 const INDEXED: usize = 16;
@@ -27,7 +27,7 @@ pub struct Bindings<'a> {
     recursive: bool,
     attrs: Vec<Binding<'a>>,
     index: FxHashMap<Name, u32>,
-    inherit_from: Vec<&'a Expr<'a>>,
+    inherit_from: Vec<InheritSource<'a>>,
     dynamic: Vec<DynamicAttr<'a>>,
 }
 
@@ -236,7 +236,7 @@ impl<'a> Bindings<'a> {
     }
 
     /// Adds `inherit (source) ...` and gives its number.
-    pub fn inherit_from(&mut self, source: &'a Expr<'a>) -> u32 {
+    pub fn inherit_from(&mut self, source: InheritSource<'a>) -> u32 {
         self.inherit_from.push(source);
         self.inherit_from.len() as u32 - 1
     }

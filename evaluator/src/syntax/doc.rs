@@ -162,7 +162,7 @@ impl Search<'_> {
             self.expr(attr.name, None);
             self.expr(attr.value, self.comments.get(&attr.pos).copied());
         }
-        set.inherit_from.iter().for_each(|source| self.expr(source, None));
+        set.inherit_from.iter().for_each(|source| self.expr(source.expr, None));
     }
 }
 

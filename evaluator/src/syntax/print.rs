@@ -350,7 +350,7 @@ impl Printer<'_> {
         inherited.sort_by_key(|(from, _)| *from);
         for group in inherited.chunk_by(|a, b| a.0 == b.0) {
             self.write("inherit (");
-            self.expr(set.inherit_from[group[0].0 as usize]);
+            self.expr(set.inherit_from[group[0].0 as usize].expr);
             self.write(")");
             for (_, name) in group {
                 self.write(" ");

@@ -174,6 +174,11 @@ impl Thunk {
         matches!(self.state(), ThunkState::Busy(crate::parallel::MAIN))
     }
 
+    /// Whether it cannot be evaluated now: it is being evaluated, or its failure is remembered.
+    pub fn is_stuck(&self) -> bool {
+        matches!(self.state(), ThunkState::Busy(_) | ThunkState::Failed(_))
+    }
+
     /// What the thunk stands for.
     pub fn state(&self) -> ThunkState {
         loop {

@@ -492,11 +492,6 @@ impl Lowerer<'_> {
     }
 }
 
-/// The source of an `inherit (e)`, which has no place of its own.
-fn source_variable(slot: u32) -> Expr {
-    Expr::Local(Variable { slot, pos: PosId::NONE })
-}
-
 /// The names that an argument binds.
 fn parameter_names<'a>(lambda: &ast::Lambda<'a>) -> impl Iterator<Item = Name> + use<'a> {
     let formals = lambda.pattern.map_or(&[][..], |pattern| pattern.formals);

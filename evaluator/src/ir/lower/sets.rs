@@ -76,19 +76,21 @@ impl Lowerer<'_> {
 
     /// `{ }`. The sources of `inherit (e)` are shared: unless they are variables, they get slots like those of a `let`.
     pub(super) fn attrs(&mut self, set: &AttrSet<'_>, position: Position) -> Result<Expr> {
-        let needs_slots = set.inherit_from.iter().any(|from| !matches!(from, ast::Expr::Var { .. }));
+        let needs_slots = set.inherit_from.iter().any(|from| !matches!(from.expr, ast::Expr::Var { .. }));
         if !needs_slots {
             return self.plain_attrs(
                 set,
-                &|lowerer, from| lowerer.expr(set.inherit_from[from], Delayed),
+                &|lowerer, from| lowerer.expr(set.inherit_from[from].expr, Delayed),
                 position,
             );
         }
         self.open(position, |lowerer, position| {
-            let bindings = lowerer.delayed_all(set.inherit_from)?;
+            let sources: Vec<&ast::Expr> = set.inherit_from.iter().map(|source| source.expr).collect();
+            let bindings = lowerer.delayed_all(&sources)?;
             let base = lowerer.claim(bindings.len());
-            let body =
-                lowerer.plain_attrs(set, &|_, from| Ok(source_variable(base + from as u32)), position)?;
+            let source =
+                |lowerer: &mut Self, from: usize| Ok(lowerer.source_variable(set, from, base + from as u32));
+            let body = lowerer.plain_attrs(set, &source, position)?;
             Ok((base, bindings, body))
         })
     }
@@ -140,18 +142,25 @@ impl Lowerer<'_> {
         Ok(Expr::Attrs(self.heap.object(AttrsExpr { keys, values, dynamic, pos })))
     }
 
+    /// The source of an `inherit (e)` in its slot, which has the place of `e`.
+    fn source_variable(&mut self, set: &AttrSet<'_>, from: usize, slot: u32) -> Expr {
+        Expr::Local(Variable { slot, pos: self.at(set.inherit_from[from].pos) })
+    }
+
     pub(super) fn inherited(&mut self, subject: Expr, name: Symbol, pos: ast::Pos) -> Expr {
         let pos = self.at(pos);
         Expr::Select(self.heap.object(Select { subject, name, pos, name_pos: pos, hint: Hint::default() }))
     }
 
-    /// The bindings of a recursive scope: `order` gives the attributes by slot; sources of `inherit (e)` follow.
+    /// The bindings of a recursive scope: sources of `inherit (e)`, which see no attribute's value yet, then the attributes, as
+    /// `order` has them.
     pub(super) fn recursive_bindings(
         &mut self,
         set: &AttrSet<'_>,
         order: &[usize],
     ) -> Result<(u32, &'static [Expr])> {
         let base = self.claim(order.len() + set.inherit_from.len());
+        let first_attr = base + set.inherit_from.len() as u32;
         let mut values = vec![Expr::Value(Value::NULL); order.len()];
         // `inherit x` means the `x` around the scope: resolved before the scope's names are bound. If that fails, it is told
         // in its turn: sources first, then attributes in the order of their symbols.
@@ -163,11 +172,10 @@ impl Lowerer<'_> {
         }
         self.new_level();
         for (place, &index) in order.iter().enumerate() {
-            self.bind(set.attrs[index].name, base + place as u32);
+            self.bind(set.attrs[index].name, first_attr + place as u32);
         }
-        let first_source = base + order.len() as u32;
-        let sources = set.inherit_from.iter().map(|from| self.expr(from, Delayed));
-        let sources: Vec<Expr> = sources.collect::<Result<_>>()?;
+        let sources = set.inherit_from.iter().map(|from| self.expr(from.expr, Delayed));
+        let mut bindings: Vec<Expr> = sources.collect::<Result<_>>()?;
         let mut by_symbol: Vec<(usize, usize)> = order.iter().copied().enumerate().collect();
         by_symbol.sort_unstable_by_key(|&(_, index)| self.symbol(set.attrs[index].name));
         for (place, index) in by_symbol {
@@ -176,7 +184,8 @@ impl Lowerer<'_> {
             match attr.value {
                 AttrValue::Plain(expr) => values[place] = self.bound(name, expr)?,
                 AttrValue::InheritFrom { from } => {
-                    values[place] = self.inherited(source_variable(first_source + from), name, attr.pos);
+                    let source = self.source_variable(set, from as usize, base + from);
+                    values[place] = self.inherited(source, name, attr.pos);
                 }
                 AttrValue::Inherit(_) => {
                     if let Some(inherited) = outer.remove(&place) {
@@ -185,9 +194,8 @@ impl Lowerer<'_> {
                 }
             }
         }
-        // The sources come after the attributes, in the order of their slots.
-        values.extend(sources);
-        Ok((base, self.heap.slice(&values)))
+        bindings.extend(values);
+        Ok((base, self.heap.slice(&bindings)))
     }
 
     pub(super) fn rec_attrs(&mut self, set: &AttrSet<'_>, position: Position) -> Result<Expr> {
@@ -203,7 +211,8 @@ impl Lowerer<'_> {
                 None => bindings,
             };
             let pos = lowerer.at(set.pos);
-            let slots: Vec<u32> = (base..).take(order.len()).collect();
+            let first_attr = base + set.inherit_from.len() as u32;
+            let slots: Vec<u32> = (first_attr..).take(order.len()).collect();
             let slots = lowerer.heap.slice(&slots);
             let body = lowerer.heap.object(RecAttrs { keys, slots, dynamic, overrides, pos });
             Ok((base, bindings, Expr::RecAttrs(body)))

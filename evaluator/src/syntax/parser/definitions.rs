@@ -5,7 +5,7 @@ use bstr::{BString, ByteSlice};
 use super::literals::StringLike;
 use super::{Parse, Parser};
 use crate::syntax::MAX_DEPTH;
-use crate::syntax::ast::{AttrName, AttrValue, Expr, Pos};
+use crate::syntax::ast::{AttrName, AttrValue, Expr, InheritSource, Pos};
 use crate::syntax::bindings::{Bindings, Duplicate};
 use crate::syntax::error::{SyntaxError, SyntaxErrorKind};
 use crate::syntax::print;
@@ -66,7 +66,8 @@ impl<'a> Parser<'a, '_> {
         self.advance();
         let mut source = None;
         if self.eat(TokenKind::LeftParen) {
-            source = Some(self.function()?.expr);
+            let pos = self.token.start;
+            source = Some(InheritSource { pos, expr: self.function()?.expr });
             self.expect(TokenKind::RightParen)?;
         }
         let mark = self.path.len();
