@@ -37,6 +37,17 @@ pub fn for_error(_: &mut Evaluator, value: Value) -> String {
     Printer::new(IN_ERRORS, Style::Values).print(value)
 }
 
+/// A part of a message that Nix shows in another colour: its escape sequences keep blanks at the end of a line that would be dropped
+/// else. It has them here where that shows; who prints a message drops them.
+pub fn coloured(text: &str) -> String {
+    let before = if text.starts_with(char::is_whitespace) { COLOUR } else { "" };
+    let after = if text.ends_with(char::is_whitespace) { COLOUR } else { "" };
+    format!("{before}{text}{after}")
+}
+
+/// The escape sequence for the usual colour.
+const COLOUR: &str = "\u{1b}[0m";
+
 /// A value as `nix-instantiate --eval` prints it: of a copy, so that a list in itself is seen once more.
 pub fn for_eval(value: Value) -> String {
     Printer::new(UNLIMITED, Style::Instantiate).print(value.peek())

@@ -605,7 +605,8 @@ fn to_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Valu
     for element in contents.context.iter().flat_map(|context| context.iter()) {
         let ContextElement::Opaque(path) = element else {
             let message = format!(
-                "files created by builtins.toFile may not reference derivations, but {name} references {}",
+                "files created by builtins.toFile may not reference derivations, but {} references {}",
+                crate::print::coloured(&name),
                 crate::value::context::encode_base_name(element)
             );
             return Err(EvalError::eval(pos, message));

@@ -22,9 +22,7 @@ fn from_toml(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Va
 }
 
 fn refused(reason: &str, pos: PosId) -> Failure {
-    // Nix colours the reason, and so keeps the line that follows its last line break.
-    let end = if reason.ends_with('\n') { "\u{1b}[0m" } else { "" };
-    EvalError::eval(pos, format!("while parsing TOML: {reason}{end}"))
+    EvalError::eval(pos, format!("while parsing TOML: {}", crate::print::coloured(reason)))
 }
 
 fn value_of(evaluator: &mut Evaluator, toml: Toml, pos: PosId) -> Result<Value> {

@@ -40,7 +40,7 @@ impl Evaluator {
     /// coercions the frame that the caller adds has one.
     #[cold]
     pub fn wrong_type(&mut self, value: Value, wanted: &str) -> Failure {
-        let found = print::for_error(self, value);
+        let found = print::coloured(&print::for_error(self, value));
         let message = format!("expected {wanted} but found {}: {found}", show_type(value));
         EvalError::new(ErrorKind::Type, PosId::NONE, message)
     }

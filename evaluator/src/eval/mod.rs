@@ -483,6 +483,9 @@ impl Evaluator {
         let text = self.parsed_form(assert);
         if let Expr::Equal(op) = &assert.condition {
             let doing = || format!("while evaluating the condition of the assertion '{text}'");
+            for slot in assert.bound.0..assert.bound.1 {
+                env.slot(slot).set(Value::UNSET);
+            }
             self.explain_difference(op, env).traced(assert.pos, doing)?;
         }
         let message = format!("assertion '{text}' failed");

@@ -348,6 +348,9 @@ pub struct Assert {
     pub pos: PosId,
     /// The condition as Nix prints it.
     pub text: &'static [u8],
+    /// The first slot that the condition binds in its frame, and the first that it does not: an operand of a failed `==` is
+    /// evaluated once more, and must find no variable bound that is not yet.
+    pub bound: (u32, u32),
 }
 
 /// `! a`

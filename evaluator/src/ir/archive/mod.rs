@@ -12,7 +12,7 @@ pub use read::{Extent, Unread, read};
 pub use write::write;
 
 /// Changes whenever the meaning of an archive does.
-pub const VERSION: &str = "zeval code 5";
+pub const VERSION: &str = "zeval code 6";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

@@ -411,7 +411,8 @@ impl Reader<'_> {
             Tag::Assert => {
                 let (condition, body, pos) = (self.expr()?, self.expr()?, self.pos()?);
                 let text = self.bytes()?;
-                Expr::Assert(self.heap.object(Assert { condition, body, pos, text }))
+                let bound = (self.number()?, self.number()?);
+                Expr::Assert(self.heap.object(Assert { condition, body, pos, text, bound }))
             }
             Tag::Not => {
                 let not = Unary { operand: self.expr()?, pos: self.pos()? };

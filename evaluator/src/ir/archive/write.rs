@@ -367,6 +367,8 @@ impl Writer<'_> {
                 self.expr(&assert.body);
                 self.pos(assert.pos);
                 self.bytes(assert.text);
+                self.number(assert.bound.0);
+                self.number(assert.bound.1);
             }
             Expr::Not(not) => {
                 self.tag(Tag::Not);

@@ -358,11 +358,13 @@ impl Lowerer<'_> {
                 self.if_then_else(pos, condition, then, otherwise, position)?
             }
             E::Assert { pos, condition, body, condition_text } => {
+                let first = self.next_slot();
                 let condition = self.expr(condition, position)?;
+                let bound = if position == Strict { (first, self.next_slot()) } else { (0, 0) };
                 let body = self.expr(body, position)?;
                 let pos = self.at(pos);
                 let text: &'static [u8] = condition_text.to_vec().leak();
-                Expr::Assert(self.heap.object(Assert { condition, body, pos, text }))
+                Expr::Assert(self.heap.object(Assert { condition, body, pos, text, bound }))
             }
             E::Not { operand, .. } => {
                 let pos = self.place(operand);
