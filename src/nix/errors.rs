@@ -1,5 +1,6 @@
 //! Errors in the wording and layout of Nix.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -18,7 +19,7 @@ pub fn render(program: &str, error: &EvalError, show_trace: bool) -> String {
     if !error.traces.is_empty() {
         body.push_str("\nerror: ");
     }
-    let _ = writeln!(body, "{}", error.message);
+    let _ = writeln!(body, "{}", bytewise(&error.message));
     place(&mut body, error.pos, "");
     // Nix knows no names like that of a variable.
     if error.kind != ErrorKind::UndefinedVariable {
@@ -29,6 +30,19 @@ pub fn render(program: &str, error: &EvalError, show_trace: bool) -> String {
         text.push_str(&format!("Try '{program} --help' for more information.\n"));
     }
     text
+}
+
+/// The message with the first byte of a character that a name may not have, where Nix, which knows bytes only, names that.
+fn bytewise(message: &str) -> Cow<'_, str> {
+    const BEFORE: &str = "contains illegal character '";
+    let Some((before, rest)) = message.split_once(BEFORE) else { return message.into() };
+    match rest.chars().next() {
+        Some(character) if !character.is_ascii() => {
+            let byte = &rest.as_bytes()[..1];
+            format!("{before}{BEFORE}{}{}", raw::text(byte), &rest[character.len_utf8()..]).into()
+        }
+        _ => message.into(),
+    }
 }
 
 /// An error that is no error of an expression.
