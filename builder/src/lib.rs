@@ -8,6 +8,7 @@ pub mod events;
 pub mod fetch;
 mod parallel;
 pub mod pins;
+pub mod printable;
 pub mod sandbox;
 pub mod schedule;
 pub mod store;

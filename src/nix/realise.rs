@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fmt::Write,
+    io::IsTerminal,
     sync::{Mutex, PoisonError},
 };
 
@@ -11,6 +12,7 @@ use zeval_builder::{
     cancel::Cancellation,
     events::{ActivityId, Event, Observer},
     fetch::{self, FetchError, Reason},
+    printable::printable,
     schedule::{Builder, DrvOutput, Failure, RealiseError},
     store::Store,
     user_environment,
@@ -389,13 +391,16 @@ pub struct Lines {
     names: Option<Mutex<HashMap<ActivityId, String>>>,
     /// The store paths that are being copied from elsewhere.
     copied: Mutex<HashMap<ActivityId, StorePath>>,
+    /// Whether what builders print may be coloured.
+    has_colours: bool,
 }
 
 impl Lines {
     /// How much is said, whether what builders print is shown, and whether with the name of the build.
     pub fn new(verbosity: i32, build_output: bool, named: bool) -> Lines {
         let names = named.then(Mutex::default);
-        Lines { verbosity, build_output, checks: false, names, copied: Mutex::default() }
+        let has_colours = std::io::stderr().is_terminal();
+        Lines { verbosity, build_output, checks: false, names, copied: Mutex::default(), has_colours }
     }
 
     fn started(&self, id: ActivityId, name: String) {
@@ -405,6 +410,7 @@ impl Lines {
     }
 
     fn log_line(&self, id: ActivityId, line: &str) {
+        let line = printable(line, self.has_colours);
         let Some(names) = &self.names else { return eprintln!("{line}") };
         let names = names.lock().unwrap_or_else(PoisonError::into_inner);
         eprintln!("{}> {line}", names.get(&id).map(String::as_str).unwrap_or_default());

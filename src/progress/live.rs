@@ -11,6 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use zeval_builder::{
     events::{ActivityId, ActivityKind, Event, Observer, Outcome},
+    printable::printable,
     store::Effort,
 };
 
@@ -195,6 +196,7 @@ impl Observer for Live {
                 return;
             }
             Event::Phase { id, phase } => {
+                let phase = printable(&phase, false);
                 if let Some(activity) = state.running.get_mut(&id) {
                     activity.bar.set_message(phase.clone());
                     activity.phase = phase;
@@ -204,6 +206,7 @@ impl Observer for Live {
             Event::LogLine { id, line } => {
                 if let Some(activity) = state.running.get(&id) {
                     let separator = if activity.phase.is_empty() { "" } else { ": " };
+                    let line = printable(&line, false);
                     activity.bar.set_message(format!("{}{separator}{line}", activity.phase));
                 }
                 return;
@@ -225,7 +228,7 @@ impl Observer for Live {
                             "{spinner} {prefix:.bold} {elapsed:>4} {bytes} {bytes_per_sec} {wide_msg}",
                         )),
                     }
-                    activity.bar.set_message(url);
+                    activity.bar.set_message(printable(&url, false));
                 }
                 return;
             }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io::IsTerminal,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -9,7 +10,10 @@ use std::{
     time::Instant,
 };
 
-use zeval_builder::events::{ActivityId, ActivityKind, Event, Observer, Outcome, Planned};
+use zeval_builder::{
+    events::{ActivityId, ActivityKind, Event, Observer, Outcome, Planned},
+    printable::printable,
+};
 
 /// Prints to standard error.
 pub struct Plain {
@@ -17,12 +21,19 @@ pub struct Plain {
     /// Whether it was told before what there is to do.
     has_plan: AtomicBool,
     names: Mutex<HashMap<ActivityId, String>>,
+    /// Whether what builds print may be coloured.
+    has_colours: bool,
 }
 
 impl Plain {
     /// A view whose clock starts now.
     pub fn new() -> Plain {
-        Plain { start: Instant::now(), has_plan: AtomicBool::new(false), names: Mutex::default() }
+        Plain {
+            start: Instant::now(),
+            has_plan: AtomicBool::new(false),
+            names: Mutex::default(),
+            has_colours: std::io::stderr().is_terminal(),
+        }
     }
 
     fn line(&self, text: &str) {
@@ -67,8 +78,12 @@ impl Observer for Plain {
             Event::WaitingForLock { id, path } => {
                 self.line(&format!("{}: waiting for another process that makes {path}", self.name(id)));
             }
-            Event::Phase { id, phase } => self.line(&format!("{}: {phase}", self.name(id))),
-            Event::LogLine { id, line } => self.line(&format!("{}> {line}", self.name(id))),
+            Event::Phase { id, phase } => {
+                self.line(&format!("{}: {}", self.name(id), printable(&phase, false)));
+            }
+            Event::LogLine { id, line } => {
+                self.line(&format!("{}> {}", self.name(id), printable(&line, self.has_colours)));
+            }
             Event::FetchFinished { id, url, error: Some(error) } => {
                 self.line(&format!("{}: {url} failed: {error}", self.name(id)));
             }

@@ -10,6 +10,7 @@ use zeval_model::store_path::StorePathError;
 use zeval_model::tree::TreeError;
 use zeval_model::{Hash, StorePath};
 
+use super::room::Filled;
 use crate::sandbox::{End, Excess};
 use crate::store::{StoreError, Unfit};
 use crate::{fetch, unpack, user_environment};
@@ -73,11 +74,11 @@ pub enum BuildError {
     #[error("{}{}", describe_excess(*excess, *limit), log_suffix(last_lines))]
     UsedTooMuch { excess: Excess, limit: u64, last_lines: Vec<String> },
     #[error(
-        "it was filling the disk: what it wrote has {} MiB, and {} MiB are left; make room (zeval store gc), or use a \
-         store elsewhere (--store){}",
-        used >> 20, left >> 20, log_suffix(last_lines)
+        "it was filling the disk: what it wrote has {} MiB in {} files, and {} MiB{} are left; make room (zeval store gc), \
+         or use a store elsewhere (--store){}",
+        filled.used >> 20, filled.files, filled.left >> 20, files_left(filled), log_suffix(last_lines)
     )]
-    FilledDisk { used: u64, left: u64, last_lines: Vec<String> },
+    FilledDisk { filled: Filled, last_lines: Vec<String> },
     #[error(
         "it asks for '{}' of the machine (`__impureHostDeps`), which `allowed-impure-host-deps` does not allow", path.display()
     )]
@@ -197,6 +198,14 @@ fn describe_excess(excess: Excess, limit: u64) -> String {
         Excess::Memory => {
             format!("it used more than {} MiB of memory, which is the limit (--max-memory)", limit >> 20)
         }
+    }
+}
+
+/// Some file systems tell no number, since they have no limit.
+fn files_left(filled: &Filled) -> String {
+    match filled.files_left {
+        0 => String::new(),
+        left => format!(" and room for {left} files"),
     }
 }
 

@@ -141,6 +141,7 @@ impl Task<'_> {
             folder: folders.outputs(),
             rewritten: folders.rewritten(),
             last_lines: &finished.last_lines,
+            cancellation: self.cancellation,
         };
         if !self.is_varied(surroundings) {
             raw.check_modes().inspect_err(|error| self.keep_failed(error, folders))?;

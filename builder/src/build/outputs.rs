@@ -12,6 +12,7 @@ use zeval_model::{Algorithm, ContentAddress, ContentMethod, Derivation, Hash, Ou
 use super::attributes::Attributes;
 use super::error::BuildError;
 use super::scan::{self, Scanned};
+use crate::cancel::Cancellation;
 use crate::store::{PathInfo, canonicalise, now};
 
 /// Where the builder is told to write each output: to its final path if that is known, else to one of the same length
@@ -47,6 +48,7 @@ pub struct Raw<'a> {
     pub rewritten: PathBuf,
     /// The end of the log, for the error of a missing output.
     pub last_lines: &'a [String],
+    pub cancellation: &'a Cancellation,
 }
 
 /// An output ready to be moved to the store.
@@ -109,6 +111,7 @@ impl Raw<'_> {
             candidates.iter().chain(self.scratch.values()),
             &self.scratch[name],
             algorithm(output),
+            self.cancellation,
         )
     }
 
@@ -242,7 +245,7 @@ impl Raw<'_> {
             let candidates = scan.references.iter().filter(|path| !siblings.contains_key(path)).chain(finals);
             let candidates: BTreeSet<StorePath> = candidates.cloned().collect();
             let nar_algorithm = (method == ContentMethod::Nar).then_some(algorithm);
-            scan = scan::scan(&files, candidates.iter(), scratch, nar_algorithm)?;
+            scan = scan::scan(&files, candidates.iter(), scratch, nar_algorithm, self.cancellation)?;
         }
         let hash = content_hash(&files, method, algorithm, &scan)?;
         let address = ContentAddress { method, hash };
@@ -250,7 +253,7 @@ impl Raw<'_> {
         let path = scan::content_path(&address, &output_path_name(&self.drv.name, name), &references)?;
         if references.self_reference && path != *scratch {
             files = self.rewrite(&files, &BTreeMap::from([(scratch.clone(), path.clone())]))?;
-            scan = scan::scan(&files, std::iter::empty(), &path, None)?;
+            scan = scan::scan(&files, std::iter::empty(), &path, None, self.cancellation)?;
         }
         let mut all = references.others;
         if references.self_reference {

@@ -1,5 +1,6 @@
 //! Runs a derivation's builder in the sandbox and listens to it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io;
@@ -17,6 +18,7 @@ use super::options::{BuildOptions, KVM};
 use super::room::{Filled, Room};
 use crate::cancel::Cancellation;
 use crate::events::{ActivityId, Event, Observer};
+use crate::printable::printable;
 use crate::sandbox::{self, Bind, End, Excess, Identity, Plan, Process, Report, Stop, Surroundings};
 use crate::store::{IoContext, LogWriter, Store};
 
@@ -93,9 +95,7 @@ impl Run<'_> {
             Some(Stopped::TimedOut(limit)) => return Err(BuildError::TimedOut { limit, last_lines }),
             Some(Stopped::Silent(limit)) => return Err(BuildError::Silent { limit, last_lines }),
             Some(Stopped::LogTooLong(limit)) => return Err(BuildError::LogTooLong { limit, last_lines }),
-            Some(Stopped::FilledDisk(Filled { used, left })) => {
-                return Err(BuildError::FilledDisk { used, left, last_lines });
-            }
+            Some(Stopped::FilledDisk(filled)) => return Err(BuildError::FilledDisk { filled, last_lines }),
             None => (),
         }
         let mut ended = None;
@@ -314,7 +314,8 @@ impl<'a, 'b> Listener<'a, 'b> {
 
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
-        let line = line.trim_end_with(|c| c == '\n' || c == '\r').to_str_lossy().into_owned();
+        let line = line.trim_end_with(|c| c == '\n' || c == '\r');
+        let line = overwritten(line).to_str_lossy().into_owned();
         let id = self.run.id;
         if let Some(phase) = phase(&line) {
             self.run.observer.event(Event::Phase { id, phase });
@@ -324,7 +325,7 @@ impl<'a, 'b> Listener<'a, 'b> {
             if self.lines.last.len() == self.run.options.log_lines {
                 self.lines.last.pop_front();
             }
-            self.lines.last.push_back(line.clone());
+            self.lines.last.push_back(printable(&line, false));
         }
         self.run.observer.event(Event::LogLine { id, line });
     }
@@ -350,6 +351,17 @@ impl<'a, 'b> Listener<'a, 'b> {
     }
 }
 
+/// A line in which carriage returns have been followed, as a terminal and Nix do: what comes after one covers what was before.
+fn overwritten(line: &[u8]) -> Cow<'_, [u8]> {
+    let Some(first) = line.find_byte(b'\r') else { return Cow::Borrowed(line) };
+    let mut shown = line[..first].to_vec();
+    for piece in line[first + 1..].split(|&byte| byte == b'\r') {
+        let covered = piece.len().min(shown.len());
+        shown.splice(..covered, piece.iter().copied());
+    }
+    Cow::Owned(shown)
+}
+
 /// The phase that a line of the log announces, in the way of Nixpkgs: `@nix {"action":"setPhase","phase":"build"}`.
 fn phase(line: &str) -> Option<String> {
     #[derive(Deserialize)]
@@ -359,4 +371,18 @@ fn phase(line: &str) -> Option<String> {
     }
     let message: Message = serde_json::from_str(line.strip_prefix("@nix ")?).ok()?;
     (message.action == "setPhase").then_some(message.phase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_after_a_return_covers_what_was_before() {
+        let shown = |line: &str| overwritten(line.as_bytes()).to_str_lossy().into_owned();
+        assert_eq!(shown("plain"), "plain");
+        assert_eq!(shown(" 10%\r100%\rdone"), "done");
+        assert_eq!(shown("longer\rab"), "abnger");
+        assert_eq!(shown("\r\rx"), "x");
+    }
 }

@@ -29,6 +29,10 @@ pub struct Filled {
     pub used: u64,
     /// Bytes that are free.
     pub left: u64,
+    /// The build's own files, folders and links.
+    pub files: u64,
+    /// How many more the file system takes, if it has a limit.
+    pub files_left: u64,
 }
 
 impl Room {
@@ -46,30 +50,39 @@ impl Room {
         let disk = statvfs(&self.folder).ok()?;
         let left = disk.blocks_available() * disk.fragment_size();
         let is_recent = self.counted.is_some_and(|counted| counted.elapsed() < COUNT);
-        if left >= reserve(disk.blocks() * disk.fragment_size()) || is_recent {
+        let has_room = left >= reserve(disk.blocks() * disk.fragment_size());
+        let has_files = disk.files_available() >= disk.files() / SHARE;
+        if (has_room && has_files) || is_recent {
             return None;
         }
         let filled = self.measure();
         self.counted = Some(Instant::now());
-        (filled.used > filled.left).then_some(filled)
+        let holds_much = filled.used > filled.left && !has_room;
+        let has_many = filled.files > filled.files_left && !has_files;
+        (holds_much || has_many).then_some(filled)
     }
 
     /// What the build holds, and what is left.
     pub fn measure(&self) -> Filled {
-        let left = statvfs(&self.folder).map_or(0, |disk| disk.blocks_available() * disk.fragment_size());
-        Filled { used: size_on_disk(&self.folder), left }
+        let disk = statvfs(&self.folder).ok();
+        let (used, files) = size_on_disk(&self.folder);
+        let left = disk.map_or(0, |disk| disk.blocks_available() * disk.fragment_size());
+        Filled { used, left, files, files_left: disk.map_or(0, |disk| disk.files_available()) }
     }
 }
 
+/// One part of so many is what builds leave to others of a disk, and of the files that it can hold.
+const SHARE: u64 = 50;
+
 /// Of a disk of that size, what builds leave to others.
 fn reserve(size: u64) -> u64 {
-    (size / 50).min(512 << 20)
+    (size / SHARE).min(512 << 20)
 }
 
-/// Bytes that the files below `folder` have on the disk; what vanishes meanwhile does not count.
-fn size_on_disk(folder: &Path) -> u64 {
+/// Bytes that the files below `folder` have on the disk, and how many there are; what vanishes meanwhile does not count.
+fn size_on_disk(folder: &Path) -> (u64, u64) {
     const BLOCK: u64 = 512;
-    let mut size = 0;
+    let (mut size, mut files) = (0, 0);
     let mut seen = HashSet::new();
     let mut pending = vec![folder.to_owned()];
     while let Some(path) = pending.pop() {
@@ -78,11 +91,12 @@ fn size_on_disk(folder: &Path) -> u64 {
             continue;
         }
         size += found.blocks() * BLOCK;
+        files += 1;
         if found.is_dir() {
             pending.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
         }
     }
-    size
+    (size, files)
 }
 
 #[cfg(test)]
@@ -97,7 +111,8 @@ mod tests {
         let one = size_on_disk(folder.path());
         fs::hard_link(&file, folder.path().join("again")).unwrap();
         assert_eq!(size_on_disk(folder.path()), one);
-        assert!(one >= 100_000);
+        assert!(one.0 >= 100_000);
+        assert_eq!(one.1, 2);
     }
 
     #[test]

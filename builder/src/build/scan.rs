@@ -11,6 +11,7 @@ use zeval_model::tree::{self, Modes, TreeError, Walker, everything};
 use zeval_model::{Algorithm, ContentAddress, ContentMethod, Hash, Hasher, StorePath, nar};
 
 use super::error::BuildError;
+use crate::cancel::Cancellation;
 
 /// What the NAR of a tree says.
 #[derive(Clone, Debug)]
@@ -24,12 +25,14 @@ pub struct Scanned {
     pub modulo: Option<Hash>,
 }
 
-/// Reads the tree at `files`, which is to become `itself`.
+/// Reads the tree at `files`, which is to become `itself`. A file with holes takes as long as if it had none, so this can be
+/// cancelled.
 pub fn scan<'a>(
     files: &Path,
     candidates: impl Iterator<Item = &'a StorePath>,
     itself: &StorePath,
     modulo: Option<Algorithm>,
+    cancellation: &Cancellation,
 ) -> Result<Scanned, BuildError> {
     // Under SHA-256 the hash modulo nothing is the NAR's own: only a reference to itself needs a second reading.
     let at_once = modulo.filter(|algorithm| *algorithm != Algorithm::Sha256);
@@ -39,8 +42,13 @@ pub fn scan<'a>(
         size: 0,
         scanner: ReferenceScanner::new(candidates.cloned()),
         modulo: at_once.map(blanking),
+        cancellation,
     };
-    nar::dump_path(files, &mut readers)?;
+    let read = nar::dump_path(files, &mut readers);
+    if cancellation.is_cancelled() {
+        return Err(BuildError::Cancelled);
+    }
+    read?;
     let nar_hash = readers.nar.finish();
     let references = readers.scanner.finish();
     let modulo = match (modulo, readers.modulo) {
@@ -55,15 +63,19 @@ pub fn scan<'a>(
     Ok(Scanned { nar_hash, nar_size: readers.size, references, modulo })
 }
 
-struct Readers {
+struct Readers<'a> {
     nar: Hasher,
     size: u64,
     scanner: ReferenceScanner,
     modulo: Option<RewritingSink<Hasher>>,
+    cancellation: &'a Cancellation,
 }
 
-impl Write for Readers {
+impl Write for Readers<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.cancellation.is_cancelled() {
+            return Err(io::Error::other("cancelled"));
+        }
         self.nar.update(data);
         self.size += data.len() as u64;
         self.scanner.update(data);

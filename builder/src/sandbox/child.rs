@@ -1,15 +1,17 @@
 //! The process that makes the sandbox and becomes the build.
 //!
 //! Two processes: the *keeper*, started by zeval, makes the namespaces, and its child, process 1 of the new pid namespace,
-//! makes the file system and executes the program. When process 1 ends the kernel ends all others of its namespace; when
-//! the keeper ends process 1 is killed; when zeval ends the keeper is killed. So nothing survives.
+//! makes the file system and executes the program. When process 1 ends the kernel ends all others of its namespace. When
+//! zeval ends, the kernel tells the keeper, which kills process 1. So nothing survives, whatever the program does: that the
+//! kernel kills process 1 should the keeper be killed itself is a wish that a program can take back.
 #![allow(unsafe_code)]
 
 use std::convert::Infallible;
-use std::ffi::{CString, NulError};
+use std::ffi::{CString, NulError, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -30,7 +32,7 @@ use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 use super::failure::{Failure, Step, user_namespace_hint};
 use super::plan::{End, Limits, Plan, Process, Report, Surroundings};
 use super::watch::Watch;
-use super::{filter, order, root, scope, staging};
+use super::{filter, order, own_program, root, scope, staging};
 
 /// Runs as the child of a sandbox: the plan is on standard input, reports go to standard output, and standard error
 /// becomes the program's standard output and error.
@@ -74,17 +76,17 @@ fn keep() -> Result<(), Failure> {
     }
     let is_host_root = Uid::effective().is_root();
     enter_namespaces(&plan)?;
-    die_with_parent()?;
+    let mut awaited = SigSet::empty();
+    awaited.add(Signal::SIGTERM);
+    awaited.add(Signal::SIGCHLD);
+    awaited.thread_block().step(|| "block signals".to_owned())?;
+    when_parent_ends(Signal::SIGTERM)?;
     if unistd::getppid() != Pid::from_raw(plan.parent) {
         return Err(Failure::new("start: zeval has ended", Errno::ESRCH));
     }
     if let Some(processors) = plan.limits.processors {
         confine(processors)?;
     }
-    let mut awaited = SigSet::empty();
-    awaited.add(Signal::SIGTERM);
-    awaited.add(Signal::SIGCHLD);
-    awaited.thread_block().step(|| "block signals".to_owned())?;
     let mut watch = Watch::new(&plan.limits);
     let (lifeline_read, lifeline_write) =
         unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).step(|| "make a pipe".to_owned())?;
@@ -172,8 +174,8 @@ pub(super) fn write_map(name: &str, text: &str) -> Result<(), Failure> {
 }
 
 /// Must come after the last change of user or capabilities, which would take it back.
-fn die_with_parent() -> Result<(), Failure> {
-    prctl::set_pdeathsig(Signal::SIGKILL).step(|| "ask to die with the parent".to_owned())
+fn when_parent_ends(signal: Signal) -> Result<(), Failure> {
+    prctl::set_pdeathsig(signal).step(|| "ask to be told of the parent's end".to_owned())
 }
 
 /// The log's pipe ends when the build's last process ends, so the keeper must not hold it.
@@ -254,7 +256,7 @@ fn become_program(
     listing: Option<UnixStream>,
 ) -> Result<Infallible, Failure> {
     unistd::setsid().step(|| "start a session".to_owned())?;
-    die_with_parent()?;
+    when_parent_ends(Signal::SIGKILL)?;
     ensure_keeper_lives(&lifeline)?;
     // What is reported from now on must not reach the program.
     let reports =
@@ -272,6 +274,10 @@ fn become_program(
     limit_resources(&plan.limits)?;
     set_personality(&plan.process, &plan.surroundings)?;
     let command = Command::new(&plan.process)?;
+    if own_program::is_meant_by(Path::new(&OsStr::from_bytes(&plan.process.program))) {
+        let step = format!("execute the builder {}, which leads to zeval itself", plan.process.program);
+        return Err(Failure::new(step, Errno::EPERM));
+    }
     reset_signals()?;
     unistd::dup2_stdout(io::stderr()).step(|| "join standard output and error".to_owned())?;
     close_inherited(&reports);

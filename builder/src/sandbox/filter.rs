@@ -52,6 +52,8 @@ fn always(calls: &[i64]) -> Rules {
 
 /// Keyrings, tracing, mounts, modules, other kernels, clocks, and what exploits of the kernel have grown from.
 fn refused_for_good() -> Rules {
+    // The same number on every architecture, since Linux 6.15; libc has no name for it yet.
+    const OPEN_TREE_ATTR: i64 = 467;
     let mut rules = always(&[
         libc::SYS_acct,
         libc::SYS_add_key,
@@ -75,6 +77,7 @@ fn refused_for_good() -> Rules {
         libc::SYS_fsmount,
         libc::SYS_fspick,
         libc::SYS_open_tree,
+        OPEN_TREE_ATTR,
         libc::SYS_nfsservctl,
         libc::SYS_open_by_handle_at,
         libc::SYS_perf_event_open,
@@ -132,13 +135,17 @@ fn marks_of_files() -> Result<Rules, seccompiler::Error> {
     Ok(rules)
 }
 
-/// `FS_IOC_SETFLAGS`, the same of 32-bit programs, and `FS_IOC_FSSETXATTR` of `linux/fs.h`.
-const SETTING_FLAGS: [u32; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
+/// `FS_IOC_SETFLAGS`, `FS_IOC_SETVERSION`, both of them of 32-bit programs, and `FS_IOC_FSSETXATTR` of `linux/fs.h`;
+/// `FS_IOC_ENABLE_VERITY` and `FS_IOC_SET_ENCRYPTION_POLICY`.
+const SETTING_FLAGS: [u32; 7] =
+    [0x4008_6602, 0x4008_7602, 0x4004_6602, 0x4004_7602, 0x401c_5820, 0x4080_6685, 0x800c_6613];
 
 fn extended_attributes() -> Rules {
-    // Numbers of the `*xattrat` calls, the same on every architecture since Linux 6.13; libc has no names for them yet.
+    // Numbers of the `*xattrat` calls (Linux 6.13) and of the call for flags of files (6.17), the same on every architecture;
+    // libc has no names for them yet.
     const SETXATTRAT: i64 = 463;
     const GETXATTRAT: i64 = 464;
+    const FILE_SETATTR: i64 = 469;
     always(&[
         libc::SYS_getxattr,
         libc::SYS_lgetxattr,
@@ -148,6 +155,7 @@ fn extended_attributes() -> Rules {
         libc::SYS_fsetxattr,
         SETXATTRAT,
         GETXATTRAT,
+        FILE_SETATTR,
     ])
 }
 

@@ -10,6 +10,7 @@ mod filter;
 mod identity;
 mod launch;
 mod order;
+mod own_program;
 mod plan;
 mod root;
 mod scope;

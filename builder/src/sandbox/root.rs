@@ -138,6 +138,13 @@ impl Root {
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         mount(Some("proc"), &proc, Some("proc"), flags, NONE)
             .map_err(|errno| Failure { hint: proc_hint(errno), ..Failure::new("mount /proc", errno) })?;
+        // They name the keyrings and keys of whoever started the build.
+        for name in ["keys", "key-users"] {
+            let path = proc.join(name);
+            if path.exists() {
+                bind_mount(&self.path("dev/null"), &path)?;
+            }
+        }
         // The kernel's settings belong to whoever is uid 0 outside, in whatever namespace that one is.
         if is_host_root {
             for name in ["sys", "sysrq-trigger", "irq", "bus"] {

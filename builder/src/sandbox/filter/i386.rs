@@ -87,10 +87,11 @@ const REFUSED: &[u32] = &[
     433, // fspick
     438, // pidfd_getfd
     442, // mount_setattr
+    467, // open_tree_attr
 ];
 
-/// Extended attributes: set, lset, fset, get, lget, fget, and setxattrat and getxattrat.
-const ATTRIBUTES: &[u32] = &[226, 227, 228, 229, 230, 231, 463, 464];
+/// Extended attributes: set, lset, fset, get, lget, fget, and setxattrat and getxattrat; file_setattr.
+const ATTRIBUTES: &[u32] = &[226, 227, 228, 229, 230, 231, 463, 464, 469];
 
 /// clone3, openat2 and io_uring_setup.
 const NOT_THERE: &[u32] = &[435, 437, 425];
