@@ -136,7 +136,7 @@ pub enum Command {
 pub struct Source {
     /// The file or folder with the expression [default: the current folder's default.zx or default.nix], or a flake and
     /// what in it, as REF#ATTRIBUTE^OUTPUTS
-    #[arg(value_name = "FILE|REF")]
+    #[arg(index = 1, value_name = "FILE|REF")]
     pub file: Option<OsString>,
     /// Evaluate this text instead of a file
     #[arg(long, short = 'E', value_name = "TEXT", conflicts_with = "file")]
@@ -223,6 +223,9 @@ pub struct Language {
 /// `zeval build`
 #[derive(Args)]
 pub struct Build {
+    /// More of the same
+    #[arg(index = 2, value_name = "FILE|REF", conflicts_with = "expr")]
+    pub more: Vec<OsString>,
     #[command(flatten)]
     pub source: Source,
     #[command(flatten)]

@@ -61,7 +61,7 @@ pub enum Outcome {
 pub enum Event {
     /// What must be done is known. Comes once a request; content-addressed inputs may make some of it needless.
     Planned(Vec<Planned>),
-    /// A derivation is no longer needed, or cannot be built because an input failed.
+    /// A derivation is no longer needed, or cannot be built because an input failed or this machine does not build it.
     Dropped {
         drv: StorePath,
     },

@@ -176,7 +176,7 @@ pub struct Verify {
     #[arg(long)]
     pub no_trust: bool,
     /// Trust what this key signed beside trusted-public-keys of nix.conf
-    #[arg(long, value_name = "NAME:KEY")]
+    #[arg(long = "trusted-public-key", alias = "trusted-key", value_name = "NAME:KEY")]
     pub trusted_key: Vec<String>,
     /// Print what is wrong as JSON
     #[arg(long)]

@@ -8,7 +8,6 @@ use std::{
 use zeval_builder::schedule::{DrvOutput, Wants};
 use zeval_evaluator::{EvalError, Failure, position::PosId};
 
-use super::targets::Target;
 use crate::store::EvaluationStore;
 
 /// To write a derivation to the store alone costs as much as to write a hundred together.
@@ -33,9 +32,9 @@ impl<'a> Announcer<'a> {
 
     /// Takes what an evaluation found, whose derivations `store` has or is about to write. Fails where there is no use in finding
     /// more: then the builder knows why.
-    pub fn found(&self, store: &EvaluationStore, target: &Target) -> Result<(), Failure> {
+    pub fn found(&self, store: &EvaluationStore, wanted: DrvOutput) -> Result<(), Failure> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.found.push(target.wanted.clone());
+        waiting.found.push(wanted);
         if waiting.since.elapsed() < INTERVAL {
             return Ok(());
         }

@@ -14,7 +14,11 @@ use zeval_builder::{
 };
 
 use super::{Context, Result, announce::Announcer, build_options, compare, targets::Target};
-use crate::{cli::Build, diagnostic::Failed, progress::Traced};
+use crate::{
+    cli::{Build, Source},
+    diagnostic::Failed,
+    progress::Traced,
+};
 
 /// Runs the command.
 pub fn run(context: &Context, arguments: &Build) -> Result<()> {
@@ -30,14 +34,23 @@ fn build(context: &Context, arguments: &Build) -> Result<()> {
     let options = build_options(&arguments.options, &arguments.source.language.option)?;
     let builder = Builder::new(&store, options.clone());
     if arguments.dry_run {
-        let wanted = outputs(&context.targets(&arguments.source, &store, &options)?);
+        let mut wanted = Vec::new();
+        for source in sources(arguments) {
+            wanted.extend(outputs(&context.targets(&source, &store, &options)?));
+        }
         return dry_run(context, &builder, &wanted, arguments.json);
     }
     let mut targets = Vec::new();
     let built = builder.build_while(&*context.view, &context.cancellation, |wants| {
-        let announcer = Announcer::new(wants);
-        targets = context.targets_as_found(&arguments.source, &store, &options, Some(&announcer))?;
-        wants.add(outputs(&targets));
+        for source in sources(arguments) {
+            let announcer = Announcer::new(wants);
+            let found = context.targets_as_found(&source, &store, &options, Some(&announcer))?;
+            let is_of_use = wants.add(outputs(&found));
+            targets.extend(found);
+            if !is_of_use {
+                break;
+            }
+        }
         Ok::<_, Failed>(outputs(&targets))
     })?;
     let wanted = outputs(&targets);
@@ -49,6 +62,13 @@ fn build(context: &Context, arguments: &Build) -> Result<()> {
     }
     print(&store, &targets, &built, arguments.json);
     Ok(())
+}
+
+/// The operands, each with all that was said of how to evaluate it.
+fn sources(arguments: &Build) -> Vec<Source> {
+    let more =
+        arguments.more.iter().map(|file| Source { file: Some(file.clone()), ..arguments.source.clone() });
+    std::iter::once(arguments.source.clone()).chain(more).collect()
 }
 
 fn outputs(targets: &[Target]) -> Vec<DrvOutput> {

@@ -1,6 +1,6 @@
 //! The commands of `zeval`, a file each, and what they have in common.
 
-mod announce;
+pub mod announce;
 mod build;
 pub mod captured;
 mod compare;
@@ -41,7 +41,7 @@ use zeval_builder::{
     events::Event,
     fetch::{self as fetching, FetchError, Reason},
     sandbox::{Bind, Limits},
-    schedule::RealiseError,
+    schedule::{Failure, RealiseError},
     store::{Store, StoreError},
 };
 use zeval_evaluator::{EvalError, Evaluator, eval::INTERRUPT};
@@ -242,13 +242,31 @@ impl From<RealiseError> for Failed {
         match &error {
             RealiseError::Cancelled => Failed::Cancelled,
             RealiseError::Failed { failures, .. } => {
-                for failure in failures.iter().filter(|failure| failure.log.is_some()) {
-                    text.push_str(&format!("\nthe whole log: zeval log {}", failure.drv));
-                }
+                text.push_str(&logs(failures));
                 let status = failures.iter().fold(0, |status, failure| status | status_of(&failure.error));
                 Failed::Build { text, status }
             }
             _ => Failed::Other(text),
+        }
+    }
+}
+
+/// How to see more of each failure; of several, what failed as a list.
+fn logs(failures: &[Failure]) -> String {
+    let log = |failure: &Failure| failure.log.as_ref().map(|_| format!("zeval log {}", failure.drv));
+    match failures {
+        [one] => log(one).map(|command| format!("\nthe whole log: {command}")).unwrap_or_default(),
+        several => {
+            let mut lines: Vec<String> = several
+                .iter()
+                .map(|failure| {
+                    let name = failure.drv.name().trim_end_matches(".drv");
+                    let log = log(failure).map(|command| format!(": {command}"));
+                    format!("\n  {name}{}", log.unwrap_or_default())
+                })
+                .collect();
+            lines.sort();
+            format!("\n{} failed, and the whole log of each:{}", several.len(), lines.concat())
         }
     }
 }

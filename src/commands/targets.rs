@@ -330,7 +330,7 @@ impl Context {
         let finish = |session: &Session| reads = session.reads.as_deref().and_then(Reads::to_bytes);
         let collect = |evaluator: &mut Evaluator, store: &EvaluationStore, value, given: &[_]| {
             collect(evaluator, value, given, |target| match announcer {
-                Some(announcer) => announcer.found(store, target),
+                Some(announcer) => announcer.found(store, target.wanted.clone()),
                 None => Ok(()),
             })
         };

@@ -99,6 +99,8 @@ pub struct Flakes {
     flags: FlakeFlags,
     /// What fetches.
     pub inputs: Arc<EvaluationInputs>,
+    /// Where the evaluation writes derivations.
+    pub store: Arc<EvaluationStore>,
     /// The system that is meant where none is said.
     pub system: String,
 }
@@ -133,7 +135,7 @@ impl Context {
             settings.search_path.clear();
         }
         adjust(&mut settings);
-        let flakes = self.flakes(&settings, &language.option, flags, &store.store)?;
+        let flakes = self.flakes(&settings, &language.option, flags, &store)?;
         let measure = Measure::new(language.profile.clone(), language.stats);
         let session = Session::new(settings, measure.store(store.clone()));
         session.use_inputs(flakes.inputs.clone());
@@ -154,16 +156,17 @@ impl Context {
         settings: &Settings,
         options: &[String],
         flags: &FlakeFlags,
-        store: &Arc<zeval_builder::store::Store>,
+        store: &Arc<EvaluationStore>,
     ) -> std::result::Result<Flakes, Failed> {
-        let inputs = self.inputs_with(&settings.features, options, store, |settings| {
+        let inputs = self.inputs_with(&settings.features, options, &store.store, |settings| {
             settings.allow_dirty_locks |= flags.allow_dirty_locks;
             settings.use_registries &= !flags.no_use_registries;
             if flags.refresh {
                 settings.tarball_ttl = 0;
             }
         })?;
-        Ok(Flakes { flags: flags.clone(), inputs, system: settings.system.clone() })
+        let (flags, store) = (flags.clone(), Arc::clone(store));
+        Ok(Flakes { flags, inputs, store, system: settings.system.clone() })
     }
 }
 

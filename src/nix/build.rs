@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use zeval_builder::build::Check;
+use zeval_builder::{build::Check, schedule::DrvOutput};
 use zeval_evaluator::{Evaluator, Failure, with_large_stack};
 use zeval_model::StorePath;
 
@@ -102,28 +102,45 @@ fn build(options: &Options, mut common: Common) -> Outcome<()> {
             None => inputs.push(input),
         }
     }
-    asked.extend(evaluate(options, &common, &nix_store, &inputs)?);
+    let only_looks_or_compares = options.dry_run || options.check || options.repair;
+    if let (Ok(opened), false) = (nix_store.open(), only_looks_or_compares) {
+        let realiser = Realiser::new(&opened.store, opened.options().clone(), &common);
+        realiser.build_while(|announcer| {
+            let tell = |drv: &str, output: &str| {
+                if let Ok(drv) = StorePath::from_absolute(drv) {
+                    // A failure is told once all is evaluated, as in Nix.
+                    let _ = announcer.found(opened, DrvOutput { drv, output: output.to_owned() });
+                }
+            };
+            asked.extend(evaluate(options, &common, &nix_store, &inputs, &tell)?);
+            nix_store.flush()?;
+            Ok(wanted(&asked))
+        })?;
+        return link_and_print(options, &realiser, &asked);
+    }
+    asked.extend(evaluate(options, &common, &nix_store, &inputs, &|_, _| ())?);
     nix_store.flush()?;
     let opened = nix_store.open()?;
     let mut realiser = Realiser::new(&opened.store, opened.options().clone(), &common);
-    let mut wanted: Vec<Wanted> = asked
-        .iter()
-        .map(|asked| Wanted::Outputs {
-            drv: asked.drv.clone(),
-            outputs: BTreeSet::from([asked.output.clone()]),
-        })
-        .collect();
-    wanted.dedup();
+    let wanted = wanted(&asked);
     realiser.announce(&wanted)?;
     if options.dry_run {
         return Ok(());
     }
-    if options.check || options.repair {
-        realiser.options.check = Check::Wanted;
-        realiser.options.repair = options.repair;
-    }
+    realiser.options.check = Check::Wanted;
+    realiser.options.repair = options.repair;
     realiser.build(&wanted)?;
     link_and_print(options, &realiser, &asked)
+}
+
+fn wanted(asked: &[Asked]) -> Vec<Wanted> {
+    let outputs = |asked: &Asked| Wanted::Outputs {
+        drv: asked.drv.clone(),
+        outputs: BTreeSet::from([asked.output.clone()]),
+    };
+    let mut wanted: Vec<Wanted> = asked.iter().map(outputs).collect();
+    wanted.dedup();
+    wanted
 }
 
 /// What an operand stands for that is a derivation in the store, with or without names of outputs.
@@ -151,6 +168,7 @@ fn evaluate(
     common: &Common,
     store: &Arc<NixStore>,
     inputs: &[Input],
+    tell: &dyn Fn(&str, &str),
 ) -> Result<Vec<Asked>, Stop> {
     if inputs.is_empty() {
         return Ok(Vec::new());
@@ -158,7 +176,7 @@ fn evaluate(
     let mut evaluator = Evaluator::new(instantiate::session(common, store));
     let mut asked = Vec::new();
     for input in inputs {
-        for (drv, output) in found(options, common, &mut evaluator, input)? {
+        for (drv, output) in found(options, common, &mut evaluator, input, tell)? {
             asked.push(Asked { drv: StorePath::from_absolute(&drv)?, output });
         }
     }
@@ -170,6 +188,7 @@ fn found(
     common: &Common,
     evaluator: &mut Evaluator,
     input: &Input,
+    tell: &dyn Fn(&str, &str),
 ) -> Result<Vec<(String, String)>, Failure> {
     let given = evaluation::arguments(evaluator, &common.arguments)?;
     let root = evaluation::evaluate(evaluator, input)?;
@@ -178,7 +197,7 @@ fn found(
     let mut all = Vec::new();
     for path in paths {
         let value = evaluation::select(evaluator, root, path, &given)?;
-        all.extend(instantiate::derivations_in(evaluator, value, &given)?);
+        all.extend(instantiate::derivations_as_found(evaluator, value, &given, tell)?);
     }
     Ok(all)
 }

@@ -148,6 +148,16 @@ pub fn derivations_in(
     value: Value,
     given: &[(Symbol, Value)],
 ) -> Result<Vec<(String, String)>, Failure> {
+    derivations_as_found(evaluator, value, given, &|_, _| ())
+}
+
+/// The same; `tell` hears of each as soon as it is known.
+pub fn derivations_as_found(
+    evaluator: &mut Evaluator,
+    value: Value,
+    given: &[(Symbol, Value)],
+    tell: &dyn Fn(&str, &str),
+) -> Result<Vec<(String, String)>, Failure> {
     let found = derivations::find(evaluator, value, given).map_err(Unsuitable::told)?;
     let mut all = Vec::new();
     let _offer = evaluator.offer_derivations(found.iter().map(|found| found.value));
@@ -157,6 +167,7 @@ pub fn derivations_in(
             let message = format!("derivation '{path}' lacks an 'outputName' attribute");
             return Err(EvalError::eval(PosId::NONE, message));
         };
+        tell(&path, &output);
         all.push((path, output));
     }
     Ok(all)

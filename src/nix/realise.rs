@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt::Write,
     io::IsTerminal,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use zeval_builder::{
@@ -24,6 +24,7 @@ use super::{
     flags::{Common, INFO, WARN},
     outcome::{Outcome, Stop, fail},
 };
+use crate::commands::announce::Announcer;
 
 /// What is to be valid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,12 +54,18 @@ impl<'s> Realiser<'s> {
 
     /// Says what will have to be built, and what nobody knows how to.
     pub fn announce(&self, wanted: &[Wanted]) -> Outcome<()> {
+        self.announce_beside(wanted, BTreeSet::new)
+    }
+
+    /// The same, with what has begun to be built: that is asked for last, as it grows.
+    fn announce_beside(&self, wanted: &[Wanted], begun: impl FnOnce() -> BTreeSet<StorePath>) -> Outcome<()> {
         if self.verbosity < INFO {
             return Ok(());
         }
         let planned = Builder::new(self.store, self.options.clone()).plan(&outputs(wanted));
         let planned = planned.map_err(|error| self.unplannable(&error))?;
-        let drvs: BTreeSet<StorePath> = planned.into_iter().map(|planned| planned.drv).collect();
+        let mut drvs: BTreeSet<StorePath> = planned.into_iter().map(|planned| planned.drv).collect();
+        drvs.extend(begun());
         match drvs.len() {
             0 => {}
             1 => eprintln!("this derivation will be built:"),
@@ -88,11 +95,56 @@ impl<'s> Realiser<'s> {
         Ok(unknown)
     }
 
+    fn refuse_unknown(&self, wanted: &[Wanted]) -> Outcome<()> {
+        match self.unknown(wanted)?.pop_first() {
+            Some(path) => {
+                fail(format!("path '{path}' is required, but there is no substituter that can build it"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes valid what `find` finds, and begins while it still finds: it tells the announcer what it knows already. All is said
+    /// in Nix's order, as if nothing was begun before everything is known; what fails before is told then, too.
+    pub fn build_while(&self, find: impl FnOnce(&Announcer<'_>) -> Outcome<Vec<Wanted>>) -> Outcome<()> {
+        let mut lines = Lines::new(self.verbosity, self.build_output, self.named);
+        lines.held = Mutex::new(Some(Vec::new()));
+        let (mut asked, mut stopped) = (Vec::new(), None);
+        let builder = Builder::new(self.store, self.options.clone());
+        let built = builder.build_while(&lines, &Cancellation::new(), |wants| {
+            let found = find(&Announcer::new(wants)).and_then(|found| {
+                self.announce_beside(&found, || lines.planned())?;
+                self.refuse_unknown(&found)?;
+                Ok(found)
+            });
+            match found {
+                Ok(found) => asked = outputs(&found),
+                Err(stop) => {
+                    stopped = Some(stop);
+                    return Err(RealiseError::Cancelled);
+                }
+            }
+            lines.release();
+            wants.add(asked.clone());
+            Ok(asked.clone())
+        });
+        match (stopped, built) {
+            (Some(stop), _) => Err(stop),
+            (None, Ok(_)) => Ok(self.store.settle()?),
+            (None, Err(error)) => Err(self.unrealised(&asked, error)),
+        }
+    }
+
+    fn unrealised(&self, wanted: &[DrvOutput], error: RealiseError) -> Stop {
+        match error {
+            RealiseError::Failed { failures, dropped } => self.failed(wanted, &failures, &dropped),
+            error => self.unplannable(&error),
+        }
+    }
+
     /// Makes everything valid.
     pub fn build(&self, wanted: &[Wanted]) -> Outcome<()> {
-        if let Some(path) = self.unknown(wanted)?.pop_first() {
-            return fail(format!("path '{path}' is required, but there is no substituter that can build it"));
-        }
+        self.refuse_unknown(wanted)?;
         let wanted = outputs(wanted);
         if self.options.check != Check::Nothing
             && !self.options.repair
@@ -103,13 +155,8 @@ impl<'s> Realiser<'s> {
         let mut lines = Lines::new(self.verbosity, self.build_output, self.named);
         lines.checks = self.options.check != Check::Nothing && !self.options.repair;
         let builder = Builder::new(self.store, self.options.clone());
-        match builder.build(&wanted, &lines, &Cancellation::new()) {
-            Ok(_) => {}
-            Err(RealiseError::Failed { failures, dropped }) => {
-                return Err(self.failed(&wanted, &failures, &dropped));
-            }
-            Err(error) => return Err(self.unplannable(&error)),
-        }
+        let built = builder.build(&wanted, &lines, &Cancellation::new());
+        built.map_err(|error| self.unrealised(&wanted, error))?;
         if self.options.check == Check::Nothing {
             self.store.settle()?;
         }
@@ -393,6 +440,8 @@ pub struct Lines {
     copied: Mutex<HashMap<ActivityId, StorePath>>,
     /// Whether what builders print may be coloured.
     has_colours: bool,
+    /// What is to be said later.
+    held: Mutex<Option<Vec<Event>>>,
 }
 
 impl Lines {
@@ -400,7 +449,36 @@ impl Lines {
     pub fn new(verbosity: i32, build_output: bool, named: bool) -> Lines {
         let names = named.then(Mutex::default);
         let has_colours = std::io::stderr().is_terminal();
-        Lines { verbosity, build_output, checks: false, names, copied: Mutex::default(), has_colours }
+        Lines {
+            verbosity,
+            build_output,
+            checks: false,
+            names,
+            copied: Mutex::default(),
+            has_colours,
+            held: Mutex::default(),
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Vec<Event>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The derivations that were begun, or will be, of what is to be said later.
+    fn planned(&self) -> BTreeSet<StorePath> {
+        let held = self.held();
+        let planned = held.iter().flatten().filter_map(|event| match event {
+            Event::Planned(planned) => Some(planned.iter().map(|planned| &planned.drv)),
+            _ => None,
+        });
+        planned.flatten().filter(|path| path.is_derivation()).cloned().collect()
+    }
+
+    /// Says what was to be said later.
+    fn release(&self) {
+        // Nobody else says anything meanwhile.
+        let mut held = self.held();
+        held.take().into_iter().flatten().for_each(|event| self.say(event));
     }
 
     fn started(&self, id: ActivityId, name: String) {
@@ -427,6 +505,29 @@ impl crate::progress::View for Lines {
 
 impl Observer for Lines {
     fn event(&self, event: Event) {
+        let mut held = self.held();
+        match held.as_mut() {
+            Some(held) if self.is_said(&event) => held.push(event),
+            Some(_) => {}
+            None => {
+                drop(held);
+                self.say(event);
+            }
+        }
+    }
+}
+
+impl Lines {
+    /// Whether anybody wants to hear of it.
+    fn is_said(&self, event: &Event) -> bool {
+        match event {
+            Event::LogLine { .. } => self.build_output,
+            Event::FetchProgress { .. } => false,
+            _ => true,
+        }
+    }
+
+    fn say(&self, event: Event) {
         match event {
             Event::Started { id, drv: path, .. } if !path.is_derivation() => {
                 self.copied.lock().unwrap_or_else(PoisonError::into_inner).insert(id, path);

@@ -51,6 +51,54 @@ pub fn activity_kind(drv: &Derivation) -> ActivityKind {
     }
 }
 
+/// Whether this machine, or zeval, does not offer what a derivation needs to be built.
+pub fn refusal(options: &BuildOptions, drv: &Derivation) -> Option<BuildError> {
+    if drv.builder.starts_with(BUILTIN_PREFIX) {
+        return None;
+    }
+    let check = || {
+        let platform = drv.platform.to_str_lossy();
+        if !options.systems.iter().any(|system| *system == platform) {
+            let available = options.systems.join(", ");
+            return Err(BuildError::WrongSystem { wanted: platform.into_owned(), available });
+        }
+        let attributes = Attributes::of(drv)?;
+        check_requirements(options, &attributes)?;
+        impure_host_paths(options, &attributes).map(drop)
+    };
+    check().err()
+}
+
+/// Refuses what this machine, or zeval, does not offer.
+fn check_requirements(options: &BuildOptions, attributes: &Attributes<'_>) -> Result<(), BuildError> {
+    if attributes.flag("__noChroot") && options.sandboxing == Sandboxing::Strict {
+        return Err(BuildError::NoSandbox);
+    }
+    let wanted = attributes.words("requiredSystemFeatures")?.unwrap_or_default();
+    if wanted.iter().all(|feature| options.features.contains(feature)) {
+        return Ok(());
+    }
+    let available = options.features.iter().cloned().collect();
+    Err(BuildError::MissingFeatures { wanted, available })
+}
+
+/// What a derivation asks to see of the machine, where the user allows that; what is not there is left out.
+fn impure_host_paths(options: &BuildOptions, attributes: &Attributes<'_>) -> Result<Vec<Bind>, BuildError> {
+    let mut binds = Vec::new();
+    for word in attributes.words("__impureHostDeps")?.unwrap_or_default() {
+        let path = PathBuf::from(word);
+        let is_plain = path.components().all(|part| !matches!(part, Component::ParentDir));
+        let allowed = &options.impure_host_paths;
+        if !path.is_absolute() || !is_plain || !allowed.iter().any(|folder| path.starts_with(folder)) {
+            return Err(BuildError::ImpureHostPath { path });
+        }
+        if path.exists() {
+            binds.push(Bind { source: path.clone(), target: path, writable: false });
+        }
+    }
+    Ok(binds)
+}
+
 /// One derivation to build, resolved: its inputs are plain store paths or have known outputs.
 pub struct Task<'a> {
     pub store: &'a Store,
@@ -206,13 +254,8 @@ impl Task<'_> {
         scratch: &BTreeMap<String, StorePath>,
         surroundings: &Surroundings,
     ) -> Result<Finished, BuildError> {
-        let platform = self.drv.platform.to_str_lossy();
-        if !self.options.systems.iter().any(|system| *system == platform) {
-            let available = self.options.systems.join(", ");
-            return Err(BuildError::WrongSystem { wanted: platform.into_owned(), available });
-        }
-        self.check_requirements(attributes)?;
-        let mut binds = self.impure_host_paths(attributes)?;
+        refusal(self.options, self.drv).map_or(Ok(()), Err)?;
+        let mut binds = impure_host_paths(self.options, attributes)?;
         binds.extend(hook::before(self)?);
         for bind in &binds {
             let line = format!("zeval: the build sees {} of this machine", bind.source.display());
@@ -251,7 +294,7 @@ impl Task<'_> {
             binds,
             network,
             machine,
-            is_32bit: platform == "i686-linux" && cfg!(target_pointer_width = "64"),
+            is_32bit: self.drv.platform == "i686-linux" && cfg!(target_pointer_width = "64"),
             with_kvm: attributes
                 .words("requiredSystemFeatures")?
                 .is_some_and(|features| features.iter().any(|feature| feature == "kvm")),
@@ -293,36 +336,6 @@ impl Task<'_> {
             "zeval: the build sees the files and the network of this machine, as its `__noChroot` asks";
         self.observer.event(Event::LogLine { id: self.id, line: line.to_owned() });
         Some(process::Machine::ReadOnly)
-    }
-
-    /// Refuses what this machine, or zeval, does not offer.
-    fn check_requirements(&self, attributes: &Attributes<'_>) -> Result<(), BuildError> {
-        if attributes.flag("__noChroot") && self.options.sandboxing == Sandboxing::Strict {
-            return Err(BuildError::NoSandbox);
-        }
-        let wanted = attributes.words("requiredSystemFeatures")?.unwrap_or_default();
-        if wanted.iter().all(|feature| self.options.features.contains(feature)) {
-            return Ok(());
-        }
-        let available = self.options.features.iter().cloned().collect();
-        Err(BuildError::MissingFeatures { wanted, available })
-    }
-
-    /// What the derivation asks to see of the machine, where the user allows that; what is not there is left out.
-    fn impure_host_paths(&self, attributes: &Attributes<'_>) -> Result<Vec<Bind>, BuildError> {
-        let mut binds = Vec::new();
-        for word in attributes.words("__impureHostDeps")?.unwrap_or_default() {
-            let path = PathBuf::from(word);
-            let is_plain = path.components().all(|part| !matches!(part, Component::ParentDir));
-            let allowed = &self.options.impure_host_paths;
-            if !path.is_absolute() || !is_plain || !allowed.iter().any(|folder| path.starts_with(folder)) {
-                return Err(BuildError::ImpureHostPath { path });
-            }
-            if path.exists() {
-                binds.push(Bind { source: path.clone(), target: path, writable: false });
-            }
-        }
-        Ok(binds)
     }
 
     /// Moves the outputs to the store and registers them, all or nothing.

@@ -13,7 +13,9 @@ const MOST_INTERPRETERS: usize = 5;
 /// Whether executing `program` would execute this program, or load it. What cannot be read is left to the kernel, which then
 /// cannot execute it either.
 pub fn is_meant_by(program: &Path) -> bool {
-    let Ok(own) = fs::metadata("/proc/self/exe").map(|found| (found.dev(), found.ino())) else { return false };
+    let Ok(own) = fs::metadata("/proc/self/exe").map(|found| (found.dev(), found.ino())) else {
+        return false;
+    };
     let mut path = program.to_owned();
     for _ in 0..=MOST_INTERPRETERS {
         match fs::metadata(&path) {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use zeval_model::derivation::DerivationKind;
 use zeval_model::{Derivation, StorePath};
 
-use crate::build::{BuildError, BuildOptions, Folders, Shelf, Task};
+use crate::build::{self, BuildError, BuildOptions, Folders, Shelf, Task};
 use crate::cancel::Cancellation;
 use crate::events::{ActivityId, ActivityKind, Event, Observer, Outcome};
 use crate::sandbox::Identity;
@@ -68,6 +68,12 @@ impl Realiser<'_> {
         let id = ActivityId::fresh();
         let started = Instant::now();
         let (drv, name, kind) = (job.path.clone(), job.drv.name.clone(), job.kind);
+        // It may be there all the same; if not, nothing is begun.
+        if build::refusal(self.options, job.drv).is_some() {
+            let result = self.realise_as(id, job, &Leftovers::default());
+            self.observer.event(Event::Dropped { drv });
+            return result.map(|(results, _)| results);
+        }
         self.observer.event(Event::Started { id, drv, name, kind });
         // Removing what a large build leaves takes long: what became of it is told first.
         let leftovers = Leftovers::default();

@@ -12,7 +12,7 @@ use super::{
         realise::{Realiser, Wanted},
     },
     Call,
-    installables::{Meant, meant, operands},
+    installables::{Meant, meant, meant_as_found, operands},
     setup::Setup,
 };
 use crate::commands::build_options;
@@ -20,11 +20,16 @@ use crate::commands::build_options;
 pub fn run(call: &Call) -> Outcome<()> {
     let setup = call.setup()?;
     let store = setup.context.store()?;
-    let meant = meant(call, &setup, &store, &operands(call))?;
+    let meant = match call.has("--dry-run") || call.has("--rebuild") {
+        true => meant(call, &setup, &store, &operands(call))?,
+        false => realise_while_found(call, &setup, &store)?,
+    };
     if call.has("--dry-run") {
         announce(call, &setup, &store, &meant)?;
     } else {
-        realise(call, &setup, &store, &meant)?;
+        if call.has("--rebuild") {
+            realise(call, &setup, &store, &meant)?;
+        }
         if !call.has("--no-link") {
             link(call.value("-o").unwrap_or("result"), &store, &meant)?;
         }
@@ -69,24 +74,44 @@ pub fn announce(call: &Call, setup: &Setup, store: &Store, meant: &[Meant]) -> O
     realiser(call, setup, store)?.announce(&wanted)
 }
 
-/// Makes valid what operands mean.
-pub fn realise(call: &Call, setup: &Setup, store: &Store, meant: &[Meant]) -> Outcome<()> {
-    let mut realiser = realiser(call, setup, store)?;
+/// Makes valid what the operands mean, the first while the last are still evaluated.
+fn realise_while_found(call: &Call, setup: &Setup, store: &Store) -> Outcome<Vec<Meant>> {
+    let mut found = Vec::new();
+    let built = realiser(call, setup, store)?.build_while(|announcer| {
+        found = meant_as_found(call, setup, store, &operands(call), Some(announcer))?;
+        Ok(wanted(&found))
+    });
+    built.map_err(without_status).map(|()| found)
+}
+
+/// Each once.
+fn wanted(meant: &[Meant]) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = Vec::new();
     for meant in meant.iter().map(Meant::wanted) {
         if !wanted.contains(&meant) {
             wanted.push(meant);
         }
     }
+    wanted
+}
+
+/// The exit statuses of nix-build are not those of nix.
+fn without_status(stop: Stop) -> Stop {
+    match stop {
+        Stop::Failed { text, .. } => Stop::of(text),
+        other => other,
+    }
+}
+
+/// Makes valid what operands mean.
+pub fn realise(call: &Call, setup: &Setup, store: &Store, meant: &[Meant]) -> Outcome<()> {
+    let mut realiser = realiser(call, setup, store)?;
+    let wanted = wanted(meant);
     realiser.announce(&wanted)?;
     if call.has("--rebuild") {
         realiser.options.check = Check::Wanted;
     }
-    realiser.build(&wanted).map_err(|stop| match stop {
-        // The exit statuses of nix-build are not those of nix.
-        Stop::Failed { text, .. } => Stop::of(text),
-        other => other,
-    })
+    realiser.build(&wanted).map_err(without_status)
 }
 
 /// Links to outputs: those of the first operand have the plain name, those of others a number; outputs but `out` are named.

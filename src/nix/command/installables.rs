@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     commands::{
+        announce::Announcer,
         build_options,
         run::{find, with_found},
         targets::{Found, Target, collect_outputs},
@@ -38,6 +39,15 @@ impl Meant {
     /// One output.
     pub fn of(output: &DrvOutput) -> Meant {
         Meant::Outputs { drv: output.drv.clone(), outputs: vec![output.output.clone()] }
+    }
+
+    /// The outputs that must be built.
+    fn outputs(&self) -> impl Iterator<Item = DrvOutput> {
+        let (drv, outputs) = match self {
+            Meant::Path(path) => (path, &[][..]),
+            Meant::Outputs { drv, outputs } => (drv, &outputs[..]),
+        };
+        outputs.iter().map(|output| DrvOutput { drv: drv.clone(), output: output.clone() })
     }
 
     /// The same, as what builds it wants it.
@@ -78,6 +88,17 @@ impl Meant {
 
 /// What the operands of a command mean; without any, the flake of the current folder, or all of `--file` and `--expr`.
 pub fn meant(call: &Call, setup: &Setup, store: &Store, operands: &[String]) -> Outcome<Vec<Meant>> {
+    meant_as_found(call, setup, store, operands, None)
+}
+
+/// The same; the announcer hears of each as soon as it is known.
+pub fn meant_as_found(
+    call: &Call,
+    setup: &Setup,
+    store: &Store,
+    operands: &[String],
+    announcer: Option<&Announcer<'_>>,
+) -> Outcome<Vec<Meant>> {
     if call.value("--expr").is_some() || call.value("-f").is_some() {
         return of_expression(call, setup, operands);
     }
@@ -89,7 +110,7 @@ pub fn meant(call: &Call, setup: &Setup, store: &Store, operands: &[String]) -> 
     }
     let flakes: Vec<&String> =
         operands.iter().zip(&all).filter(|(_, found)| found.is_none()).map(|(operand, _)| operand).collect();
-    let mut found = of_flakes(setup, &flakes)?.into_iter();
+    let mut found = of_flakes(setup, &flakes, announcer)?.into_iter();
     Ok(all.into_iter().filter_map(|known| known.or_else(|| found.next())).collect())
 }
 
@@ -161,7 +182,7 @@ fn add(all: &mut Vec<Meant>, output: DrvOutput) {
     all.push(Meant::Outputs { drv: output.drv, outputs: vec![output.output] });
 }
 
-fn of_flakes(setup: &Setup, operands: &[&String]) -> Outcome<Vec<Meant>> {
+fn of_flakes(setup: &Setup, operands: &[&String], announcer: Option<&Announcer<'_>>) -> Outcome<Vec<Meant>> {
     if operands.is_empty() {
         return Ok(Vec::new());
     }
@@ -171,7 +192,13 @@ fn of_flakes(setup: &Setup, operands: &[&String]) -> Outcome<Vec<Meant>> {
             let mut all = Vec::new();
             for operand in operands {
                 let found = find(evaluator, flakes, operand, &search)?;
-                all.push(of_found(evaluator, &found)?);
+                let meant = of_found(evaluator, &found)?;
+                if let Some(announcer) = announcer {
+                    // A failure is told once all is evaluated, as in Nix.
+                    let mut tell = |output| drop(announcer.found(&flakes.store, output));
+                    meant.outputs().for_each(&mut tell);
+                }
+                all.push(meant);
             }
             Ok(all)
         })?;
