@@ -77,13 +77,14 @@ pub(super) fn realise_context(
     pos: PosId,
 ) -> Result<Vec<u8>> {
     let Some(context) = context else { return Ok(text) };
-    for element in context.iter() {
+    let elements = context.sorted();
+    for element in &elements {
         if let ContextElement::Opaque(path) = element {
             must_be_there(evaluator, path)?;
         }
     }
-    let wanted: Vec<&Built> = context
-        .iter()
+    let wanted: Vec<&Built> = elements
+        .into_iter()
         .filter_map(|element| match element {
             ContextElement::Built(built) => Some(built),
             _ => None,
@@ -602,7 +603,7 @@ fn to_file(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<Valu
     let doing = "while evaluating the second argument passed to builtins.toFile";
     let contents = evaluator.expect_string(args[1], pos, doing)?;
     let mut references = References::none();
-    for element in contents.context.iter().flat_map(|context| context.iter()) {
+    for element in contents.context.iter().flat_map(|context| context.sorted()) {
         let ContextElement::Opaque(path) = element else {
             let message = format!(
                 "files created by builtins.toFile may not reference derivations, but {} references {}",

@@ -99,7 +99,7 @@ impl Evaluator {
     /// A string that must not refer to a store path.
     pub fn expect_plain_string(&mut self, value: Value, pos: PosId, context: &str) -> Result<&'static [u8]> {
         let string = self.expect_string(value, pos, context)?;
-        let Some(first) = string.context.and_then(|context| context.iter().next()) else {
+        let Some(first) = string.context.and_then(|context| context.iter().min()) else {
             return Ok(string.bytes());
         };
         let message = format!(

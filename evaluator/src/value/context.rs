@@ -80,6 +80,13 @@ impl Context {
         self.elements.iter().map(|&id| element(id))
     }
 
+    /// The elements in Nix's order: by their kinds, then by their paths.
+    pub fn sorted(&self) -> Vec<&'static ContextElement> {
+        let mut elements: Vec<_> = self.iter().collect();
+        elements.sort_unstable();
+        elements
+    }
+
     /// The context of one element.
     pub fn single(heap: &mut Heap, element: ContextElement) -> Option<&'static Context> {
         heap.context(&[intern(element)])
