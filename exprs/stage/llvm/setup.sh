@@ -21,6 +21,33 @@ take() {
     fi
 }
 
+# begin_or_go_on: LLVM's libraries, configured for `targets` and `components`; with what the derivation `before` has built of them, if there is one.
+begin_or_go_on() {
+    take cmake llvm third-party
+    # Where it was built is nobody's business.
+    sed -i 's|"@LLVM_SRC_ROOT@"|""|; s|"@LLVM_OBJ_ROOT@"|""|' source/llvm/tools/llvm-config/BuildVariables.inc.in
+    # All files are equally old, so that make takes nothing for older than what it was made from.
+    settle source
+    if [ "$before" ]; then
+        gzip -dc $before/build.tar.gz | tar x
+        settle build
+    else
+        # Which derivation will install them is not known yet.
+        configure llvm -DCMAKE_INSTALL_PREFIX=/llvm -DLLVM_TARGETS_TO_BUILD="$targets" -DLLVM_DISTRIBUTION_COMPONENTS="$components" \
+            -DLLVM_INSTALL_UTILS=ON
+    fi
+}
+
+# keep_progress: the folder that was built in, for the derivation that goes on.
+keep_progress() {
+    # What CMake and make tell of how it went is not the same twice.
+    find build -name '*.log' -exec rm {} +
+    settle build
+    mkdir $out
+    find build '(' ! -type d -o -empty ')' | sort >/tmp/files
+    tar c -T /tmp/files | gzip -1n >$out/build.tar.gz
+}
+
 # configure FOLDER OPTION...: in /build/build.
 configure() {
     folder=$1
