@@ -13,7 +13,7 @@ use zeval_builder::{
     store::Store,
 };
 
-use super::{Context, Result, announce::Announcer, build_options, compare, targets::Target};
+use super::{Context, Result, announce::announcing, build_options, compare, targets::Target};
 use crate::{
     cli::{Build, Source},
     diagnostic::Failed,
@@ -43,8 +43,9 @@ fn build(context: &Context, arguments: &Build) -> Result<()> {
     let mut targets = Vec::new();
     let built = builder.build_while(&*context.view, &context.cancellation, |wants| {
         for source in sources(arguments) {
-            let announcer = Announcer::new(wants);
-            let found = context.targets_as_found(&source, &store, &options, Some(&announcer))?;
+            let found = announcing(wants, |announcer| {
+                context.targets_as_found(&source, &store, &options, Some(announcer))
+            })?;
             let is_of_use = wants.add(outputs(&found));
             targets.extend(found);
             if !is_of_use {

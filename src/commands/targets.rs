@@ -167,7 +167,7 @@ impl Context {
             return Ok(vec![self.evaluate_flake(source, &flake, options, work)?]);
         }
         let settings = source.language.settings(self.wants_traces());
-        let then = |evaluator: &mut Evaluator, _: &EvaluationStore, value, given: &[_]| {
+        let then = |evaluator: &mut Evaluator, _: &Arc<EvaluationStore>, value, given: &[_]| {
             then(evaluator, value, given)
         };
         self.evaluate_file(source, settings, store, options, then, |_| ())
@@ -182,7 +182,7 @@ impl Context {
         options: &BuildOptions,
         then: impl Fn(
             &mut Evaluator,
-            &EvaluationStore,
+            &Arc<EvaluationStore>,
             Value,
             &[(Symbol, Value)],
         ) -> std::result::Result<T, Failure>
@@ -328,7 +328,7 @@ impl Context {
         settings.records_reads = entry.is_some();
         let mut reads = None;
         let finish = |session: &Session| reads = session.reads.as_deref().and_then(Reads::to_bytes);
-        let collect = |evaluator: &mut Evaluator, store: &EvaluationStore, value, given: &[_]| {
+        let collect = |evaluator: &mut Evaluator, store: &Arc<EvaluationStore>, value, given: &[_]| {
             collect(evaluator, value, given, |target| match announcer {
                 Some(announcer) => announcer.found(store, target.wanted.clone()),
                 None => Ok(()),

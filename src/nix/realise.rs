@@ -24,7 +24,7 @@ use super::{
     flags::{Common, INFO, WARN},
     outcome::{Outcome, Stop, fail},
 };
-use crate::commands::announce::Announcer;
+use crate::commands::announce::{Announcer, announcing};
 
 /// What is to be valid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,7 +112,7 @@ impl<'s> Realiser<'s> {
         let (mut asked, mut stopped) = (Vec::new(), None);
         let builder = Builder::new(self.store, self.options.clone());
         let built = builder.build_while(&lines, &Cancellation::new(), |wants| {
-            let found = find(&Announcer::new(wants)).and_then(|found| {
+            let found = announcing(wants, find).and_then(|found| {
                 self.announce_beside(&found, || lines.planned())?;
                 self.refuse_unknown(&found)?;
                 Ok(found)

@@ -23,7 +23,12 @@ impl Wants<'_> {
     /// Begins to make these outputs valid; their derivations are in the store. Whether it is of use to find more: it is not once
     /// something failed.
     pub fn add(&self, wanted: Vec<DrvOutput>) -> bool {
-        self.sender.send(wanted).is_ok() && !self.cancellation.is_cancelled()
+        self.sender.send(wanted).is_ok() && self.is_of_use()
+    }
+
+    /// Whether it is of use to find more.
+    pub fn is_of_use(&self) -> bool {
+        !self.cancellation.is_cancelled()
     }
 }
 

@@ -239,7 +239,7 @@ fn threads_add_at_once() {
 
 fn a_killed_process_leaves_no_builder() {
     let shop = Workshop::new();
-    let drv = shop.add(input_addressed("x", &["daemon 600003", "sleep 600003"]));
+    let drv = shop.add(input_addressed("x", &["cling", "daemon 600003", "sleep 600003"]));
     let mut child = start(&shop, &[drv]);
     let wait_until = |condition: &dyn Fn() -> bool| {
         let since = Instant::now();

@@ -44,6 +44,8 @@ pub const CASES: &[(&str, fn())] = &[
     ),
     ("nothing_is_inherited", nothing_is_inherited),
     ("no_settings_of_the_kernel", no_settings_of_the_kernel),
+    ("no_names_of_keys", no_names_of_keys),
+    ("no_builder_is_the_program_that_makes_the_sandbox", no_builder_is_the_program_that_makes_the_sandbox),
 ];
 
 /// What a probe found, one line a finding.
@@ -400,15 +402,24 @@ fn no_setuid_bits() {
 
 /// Flags of a file that its owner may set on many file systems, and that would stay.
 fn probe_flags() -> Vec<String> {
-    /// `FS_IOC_SETFLAGS` of `linux/fs.h`.
-    const SET_FLAGS: u64 = 0x4008_6602;
+    /// `FS_IOC_SETFLAGS`, `FS_IOC_SETVERSION` and `FS_IOC_ENABLE_VERITY` of `linux/fs.h`.
+    const REQUESTS: [u64; 3] = [0x4008_6602, 0x4008_7602, 0x4080_6685];
+    /// The call that does the same without a descriptor, since Linux 6.17.
+    const FILE_SETATTR: i64 = 469;
     let folder = File::open("/build").unwrap();
-    let nodump: std::ffi::c_long = 0x40;
+    let set = |request: u64| {
+        let zeros = [0u8; 128];
+        #[allow(unsafe_code)]
+        // SAFETY: the kernel reads as much as the request says, at most the array, which lives during the call.
+        let result = unsafe {
+            nix::libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&folder), request, zeros.as_ptr())
+        };
+        verdict(Errno::result(result))
+    };
     #[allow(unsafe_code)]
-    // SAFETY: the kernel reads the number, which lives during the call.
-    let result =
-        unsafe { nix::libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&folder), SET_FLAGS, &raw const nodump) };
-    vec![verdict(Errno::result(result))]
+    // SAFETY: the path lives during the call; there is no structure to read.
+    let result = unsafe { nix::libc::syscall(FILE_SETATTR, nix::libc::AT_FDCWD, c"/build".as_ptr(), 0, 0, 0) };
+    REQUESTS.into_iter().map(set).chain([verdict(Errno::result(result))]).collect()
 }
 
 /// Sockets of families that no network namespace holds, and of one that it does.
@@ -429,7 +440,8 @@ fn no_sockets_that_lead_out() {
 }
 
 fn no_flags_of_files() {
-    assert_eq!(found(&Workshop::new(), "flags", ""), [Errno::EOPNOTSUPP.to_string()]);
+    let refused = Errno::EOPNOTSUPP.to_string();
+    assert_eq!(found(&Workshop::new(), "flags", ""), vec![refused; 4]);
 }
 
 fn the_machine_is_seen_where_that_is_asked_for_and_allowed() {
@@ -494,4 +506,19 @@ fn probe_kernel() -> Vec<String> {
 fn no_settings_of_the_kernel() {
     let found = found(&Workshop::new(), "kernel", "");
     assert!(found.iter().all(|verdict| verdict != "allowed"), "{found:?}");
+}
+
+fn no_names_of_keys() {
+    let shop = Workshop::new();
+    let copy = input_addressed("probe", &["copy /proc/keys $out", "mode $out 644", "append $out ."]);
+    assert_eq!(shop.read(&shop.add(copy)), ".");
+}
+
+/// It would be a file of the machine that a build can read.
+fn no_builder_is_the_program_that_makes_the_sandbox() {
+    let shop = Workshop::new();
+    let mut drv = input_addressed("probe", &["write $out x"]);
+    drv.builder = "/proc/self/exe".into();
+    let error = shop.build(&shop.add(drv)).unwrap_err().to_string();
+    assert!(error.contains("which leads to zeval itself"), "{error}");
 }

@@ -62,6 +62,16 @@ pub fn main(commands: &[String]) -> ! {
                 let own = std::env::current_exe().unwrap();
                 std::process::Command::new(own).args([ENTRY, &format!("sleep {first}")]).spawn().unwrap();
             }
+            "cling" => {
+                // Whoever asked the kernel to be ended with its parent may take that back.
+                nix::sys::prctl::set_pdeathsig(None).unwrap();
+                for signal in nix::sys::signal::Signal::iterator() {
+                    let ignored = nix::sys::signal::SigHandler::SigIgn;
+                    #[allow(unsafe_code)]
+                    // SAFETY: installs no handler. It fails for the two signals that none can be ignored of.
+                    let _ = unsafe { nix::sys::signal::signal(signal, ignored) };
+                }
+            }
             "bomb" => loop {
                 let own = std::env::current_exe().unwrap();
                 // At the limit no more can be started; such a program does not care.
