@@ -61,6 +61,11 @@ pub enum Outcome {
 pub enum Event {
     /// What must be done is known. Comes once a request; content-addressed inputs may make some of it needless.
     Planned(Vec<Planned>),
+    /// Now that its inputs are there, a derivation is another, in which their paths stand.
+    Resolved {
+        drv: StorePath,
+        to: StorePath,
+    },
     /// A derivation is no longer needed, or cannot be built because an input failed or this machine does not build it.
     Dropped {
         drv: StorePath,

@@ -280,6 +280,25 @@ impl<'s> Realiser<'s> {
                     "cycle detected in build of '{drv}' in the references of output '{first}' from output '{second}'"
                 )
             }
+            BuildError::BadReferenceSpecifier { output, specifier, outputs } => format!(
+                "derivation '{drv}' output check for '{output}' contains output name '{specifier}', but this is not a valid output of this derivation. (Valid outputs are [{}].)",
+                outputs.join(", ")
+            ),
+            BuildError::NotAFlatFile { output, .. } => {
+                let paths = output_paths(self.store, drv).unwrap_or_default();
+                let path = paths.into_iter().find(|(name, _)| name == output).and_then(|(_, path)| path);
+                let path = path.map(|path| self.store.physical(&path).display().to_string());
+                format!(
+                    "output path \"{}\" should be a non-executable regular file since recursive hashing is not enabled (one of outputHashMode={{flat,text}} is true)",
+                    path.as_deref().unwrap_or(output)
+                )
+            }
+            error if let Some((builder, reason)) = error.unexecutable() => {
+                let reason = reason.to_string();
+                let reason = reason.split(" (os error").next().unwrap_or_default();
+                eprint!("{}", errors::message(&format!("executing '{builder}': {reason}")));
+                self.cannot_build(drv, "builder failed with exit code 1.")
+            }
             BuildError::NoSandbox => {
                 format!(
                     "derivation '{drv}' has '__noChroot' set, but that's not allowed when 'sandbox' is 'true'"
@@ -418,6 +437,7 @@ fn exit_status(failures: &[Failure], is_fixed: impl Fn(&StorePath) -> bool) -> u
             error if wrong_hash(error).is_some() => WRONG_HASH,
             BuildError::Differs { .. } => DIFFERS,
             BuildError::BuilderFailed { .. } if !is_fixed(&failure.drv) => FAILED,
+            error if error.unexecutable().is_some() && !is_fixed(&failure.drv) => FAILED,
             BuildError::LogTooLong { .. }
             | BuildError::MissingFeatures { .. }
             | BuildError::UserEnvironment(_)
@@ -440,6 +460,8 @@ pub struct Lines {
     copied: Mutex<HashMap<ActivityId, StorePath>>,
     /// Whether what builders print may be coloured.
     has_colours: bool,
+    /// What derivations have become with the paths of their inputs.
+    resolved: Mutex<HashMap<StorePath, StorePath>>,
     /// What is to be said later.
     held: Mutex<Option<Vec<Event>>>,
 }
@@ -456,8 +478,13 @@ impl Lines {
             names,
             copied: Mutex::default(),
             has_colours,
+            resolved: Mutex::default(),
             held: Mutex::default(),
         }
+    }
+
+    fn resolved(&self) -> MutexGuard<'_, HashMap<StorePath, StorePath>> {
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Vec<Event>>> {
@@ -539,8 +566,15 @@ impl Lines {
                     eprintln!("copying path '{path}' from '{cache}'...");
                 }
             }
+            Event::Resolved { drv, to } => {
+                if self.verbosity >= INFO {
+                    eprintln!("resolved derivation: '{drv}' -> '{to}'...");
+                }
+                self.resolved().insert(drv, to);
+            }
             Event::Started { id, drv, name, .. } => {
                 if self.verbosity >= INFO {
+                    let drv = self.resolved().remove(&drv).unwrap_or(drv);
                     match self.checks {
                         true => eprintln!("checking outputs of '{drv}'..."),
                         false => eprintln!("building '{drv}'..."),

@@ -7,6 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 use zeval_builder::events::{ActivityId, ActivityKind, Event, Observer, Outcome};
+use zeval_model::StorePath;
 
 /// Kinds of activities, as libutil's `logging.hh` numbers them.
 mod activity {
@@ -46,9 +47,15 @@ struct State {
     done: usize,
     failed: usize,
     running: usize,
-    names: HashMap<ActivityId, String>,
+    builds: HashMap<ActivityId, Build>,
     /// Downloads under way, with their sizes.
     fetches: HashMap<ActivityId, u64>,
+}
+
+/// One that runs.
+struct Build {
+    drv: StorePath,
+    name: String,
 }
 
 /// As Nix does, numbers say which process they are of.
@@ -141,13 +148,13 @@ impl State {
                 };
                 let fields = json!([drv.to_string(), "", 1, 1]);
                 start(build(id), builds(), activity::BUILD, level::INFO, &text, fields);
-                self.names.insert(id, name);
+                self.builds.insert(id, Build { drv, name });
                 self.progress();
             }
             Event::Phase { id, phase } => tell(build(id), result::SET_PHASE, json!([phase])),
             Event::LogLine { id, line } => tell(build(id), result::LOG_LINE, json!([line])),
             Event::WaitingForLock { id, path } => {
-                let name = self.names.get(&id).cloned().unwrap_or_default();
+                let name = self.builds.get(&id).map(|build| build.name.as_str()).unwrap_or_default();
                 message(level::INFO, &format!("{name}: waiting for lock on '{path}'"));
             }
             Event::FetchStarted { id, url, total } => {
@@ -181,13 +188,20 @@ impl State {
                     Outcome::Built | Outcome::AlreadyThere => self.done += 1,
                     Outcome::Failed => {
                         self.failed += 1;
-                        let name = self.names.get(&id).cloned().unwrap_or_default();
-                        message(level::ERROR, &format!("error: build of '{name}' failed"));
+                        if let Some(build) = self.builds.get(&id) {
+                            // What watches for it knows Nix's words; why it failed is told at the end.
+                            let text =
+                                format!("error: Cannot build '{}'.\n       Reason: it failed.", build.drv);
+                            message(level::ERROR, &text);
+                        }
                     }
                     Outcome::Cancelled => {}
                 }
-                self.names.remove(&id);
+                self.builds.remove(&id);
                 self.progress();
+            }
+            Event::Resolved { drv, to } => {
+                message(level::INFO, &format!("resolved derivation: '{drv}' -> '{to}'..."));
             }
             Event::Dropped { .. } => {
                 self.expected = self.expected.saturating_sub(1);

@@ -249,6 +249,7 @@ impl Observer for Live {
                     activity.bar.finish_and_clear();
                 }
             }
+            Event::Resolved { .. } => return,
             Event::Warning { text } => {
                 let _ = self.screen.println(format!("warning: {text}"));
                 return;

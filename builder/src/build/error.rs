@@ -11,7 +11,7 @@ use zeval_model::tree::TreeError;
 use zeval_model::{Hash, StorePath};
 
 use super::room::Filled;
-use crate::sandbox::{End, Excess};
+use crate::sandbox::{EXECUTING, End, Excess};
 use crate::store::{StoreError, Unfit};
 use crate::{fetch, unpack, user_environment};
 
@@ -171,6 +171,14 @@ impl BuildError {
         }
     }
 
+    /// The builder that could not even be executed, and why.
+    pub fn unexecutable(&self) -> Option<(&str, &io::Error)> {
+        match self {
+            BuildError::Sandbox { step, source, .. } => Some((step.strip_prefix(EXECUTING)?, source)),
+            _ => None,
+        }
+    }
+
     pub fn is_cancellation(&self) -> bool {
         matches!(self, BuildError::Cancelled | BuildError::Store(StoreError::Cancelled))
     }
@@ -213,10 +221,19 @@ fn log_suffix(last_lines: &[String]) -> String {
     if last_lines.is_empty() {
         return "; it printed nothing".to_owned();
     }
-    let lines: String = last_lines.iter().map(|line| format!("\n  > {line}")).collect();
+    let lines: String = last_lines.iter().map(|line| format!("\n  > {}", beginning(line))).collect();
     match last_lines.len() {
         1 => format!("; its last line:{lines}"),
         count => format!("; its last {count} lines:{lines}"),
+    }
+}
+
+/// A line without what is far beyond the end of a terminal's.
+fn beginning(line: &str) -> String {
+    const ENOUGH: usize = 1000;
+    match line.char_indices().nth(ENOUGH) {
+        Some((end, _)) => format!("{}… ({} bytes more)", &line[..end], line.len() - end),
+        None => line.to_owned(),
     }
 }
 

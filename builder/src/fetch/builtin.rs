@@ -9,11 +9,12 @@ use bstr::ByteSlice;
 use thiserror::Error;
 use zeval_model::ingest::hash_path;
 use zeval_model::tree::Modes;
-use zeval_model::{Algorithm, ContentMethod, Hash, HashError, nar};
+use zeval_model::{Algorithm, ContentMethod, Hash, HashError, nar, store_dir};
 
 use super::error::{FetchError, Reason, WrongHash};
 use super::mirrors::{MirrorError, Mirrors, config_files};
 use super::partial::Partial;
+use super::receive;
 use super::transfer::{Failure, Transfer};
 use crate::builtin::Request;
 use crate::unpack::decompressed;
@@ -160,7 +161,7 @@ fn remove(path: &Path) -> io::Result<()> {
 fn addresses(request: &Request<'_>) -> Result<Vec<String>, Error> {
     let words = |name: &str| -> Vec<String> {
         let value = request.variable(name).unwrap_or_default();
-        value.fields().map(|word| word.to_str_lossy().into_owned()).collect()
+        value.fields().map(|word| in_physical_store(request, &word.to_str_lossy())).collect()
     };
     let mut addresses = words("urls");
     addresses.extend(words("url"));
@@ -168,6 +169,26 @@ fn addresses(request: &Request<'_>) -> Result<Vec<String>, Error> {
         true => Err(Error::NoAddress { name: request.name.to_owned() }),
         false => Ok(addresses),
     }
+}
+
+/// An address of a file in the logical store as one of where that is on this machine.
+fn in_physical_store(request: &Request<'_>, address: &str) -> String {
+    let path = receive::file_path(address).ok().filter(|_| address.starts_with("file:"));
+    let below = path.as_ref().and_then(|path| path.strip_prefix(store_dir()).ok());
+    match below {
+        Some(below) => format!("file://{}", escaped(&request.store_dir.join(below))),
+        None => address.to_owned(),
+    }
+}
+
+/// A path as it stands in an address.
+fn escaped(path: &Path) -> String {
+    let escape = |&byte: &u8| match byte {
+        b'/' | b'-' | b'_' | b'.' | b'+' | b'=' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    path.as_os_str().as_encoded_bytes().iter().map(escape).collect()
 }
 
 /// The output's hash, if it says one: without, the caller tells what it should be.

@@ -400,6 +400,9 @@ fn load_filter() -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("load the system call filter ({error})"), Errno::last()))
 }
 
+/// How the last step begins; the builder's path follows.
+pub const EXECUTING: &str = "execute the builder ";
+
 /// The program in the form that `execve` takes, so that nothing is left to do after the filter is loaded.
 struct Command {
     program: CString,
@@ -428,7 +431,7 @@ impl Command {
             Ok(never) => match never {},
             Err(errno) => Err(Failure {
                 hint: execution_hint(errno, Path::new(&program)),
-                ..Failure::new(format!("execute the builder {program}"), errno)
+                ..Failure::new(format!("{EXECUTING}{program}"), errno)
             }),
         }
     }
@@ -449,7 +452,8 @@ fn execution_hint(errno: Errno, program: &Path) -> Option<String> {
             "no such file in the sandbox, which holds only the store paths that the derivation refers to".to_owned(),
         ),
         Errno::E2BIG => Some(
-            "the kernel takes no variable or argument above 128 KiB; `passAsFile` and `__structuredAttrs` put such into files"
+            "the kernel takes no variable or argument above 128 KiB, and no more than 2 MiB of all; `passAsFile` and \
+             `__structuredAttrs` put such into files"
                 .to_owned(),
         ),
         Errno::EACCES => Some("it is not executable".to_owned()),

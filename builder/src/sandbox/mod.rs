@@ -19,6 +19,7 @@ mod subtree;
 mod view;
 mod watch;
 
+pub use child::EXECUTING;
 pub use identity::choose as choose_identity;
 pub use launch::{Listener, Running, Stop, launch};
 pub use plan::{Bind, End, Excess, Identity, Limits, Plan, Process, Report, Surroundings};

@@ -68,16 +68,19 @@ impl Realiser<'_> {
         let id = ActivityId::fresh();
         let started = Instant::now();
         let (drv, name, kind) = (job.path.clone(), job.drv.name.clone(), job.kind);
-        // It may be there all the same; if not, nothing is begun.
-        if build::refusal(self.options, job.drv).is_some() {
-            let result = self.realise_as(id, job, &Leftovers::default());
+        let resolved = Resolved::of(job)?;
+        if resolved.path != drv && job.drv.kind()? != DerivationKind::Fixed {
+            self.observer.event(Event::Resolved { drv: drv.clone(), to: resolved.path.clone() });
+        }
+        if self.begins_nothing(job, &resolved)? {
+            let result = self.realise_as(id, job, &resolved, &Leftovers::default());
             self.observer.event(Event::Dropped { drv });
             return result.map(|(results, _)| results);
         }
         self.observer.event(Event::Started { id, drv, name, kind });
         // Removing what a large build leaves takes long: what became of it is told first.
         let leftovers = Leftovers::default();
-        let result = self.realise_as(id, job, &leftovers);
+        let result = self.realise_as(id, job, &resolved, &leftovers);
         let outcome = match &result {
             Ok((_, outcome)) => outcome.clone(),
             Err(error) if error.is_cancellation() => Outcome::Cancelled,
@@ -88,36 +91,41 @@ impl Realiser<'_> {
         result.map(|(results, _)| results)
     }
 
+    /// Whether it will not be built, as far as can be told before: this machine refuses to, or what it resolves to was built
+    /// before.
+    fn begins_nothing(&self, job: &Job<'_>, resolved: &Resolved<'_>) -> Result<bool, BuildError> {
+        if build::refusal(self.options, job.drv).is_some() {
+            return Ok(true);
+        }
+        let is_another = resolved.path != *job.path && !job.check;
+        Ok(is_another && resolved.is_complete(&self.present(&resolved.path, &resolved.drv)?))
+    }
+
     fn realise_as(
         &self,
         id: ActivityId,
         job: &Job<'_>,
+        resolved: &Resolved<'_>,
         leftovers: &Leftovers,
     ) -> Result<(Results, Outcome), BuildError> {
-        let resolved = resolve(job)?;
-        let drv = resolved.as_ref();
-        let path = match &resolved {
-            Cow::Borrowed(_) => job.path.clone(),
-            Cow::Owned(drv) => drv.store_path()?,
-        };
-        let is_complete = |results: &Results| results.len() == drv.outputs.len();
+        let (drv, path) = (resolved.drv.as_ref(), &resolved.path);
         // What it resolves to, and with it what that was built to, is not in the closure of what was asked for.
-        if path != *job.path {
-            self.store.pin([&path])?;
+        if path != job.path {
+            self.store.pin([path])?;
         }
-        let _locks = self.lock(id, &path, drv)?;
-        let mut present = self.present(&path, drv)?;
-        let outcome = if is_complete(&present) {
-            self.record(job, &path, &present)?;
+        let _locks = self.lock(id, path, drv)?;
+        let mut present = self.present(path, drv)?;
+        let outcome = if resolved.is_complete(&present) {
+            self.record(job, path, &present)?;
             Outcome::AlreadyThere
         } else {
-            let realised_for = realised_for(job, &path, drv);
+            let realised_for = realised_for(job, path, drv);
             let build = |task: &Task<'_>, folders: &Folders| task.build(folders, &realised_for);
-            present = self.task(id, job, &path, drv, leftovers, build)?;
+            present = self.task(id, job, path, drv, leftovers, build)?;
             Outcome::Built
         };
         if job.check {
-            self.task(id, job, &path, drv, leftovers, |task, folders| task.compare(folders, &present))?;
+            self.task(id, job, path, drv, leftovers, |task, folders| task.compare(folders, &present))?;
             return Ok((present, Outcome::Built));
         }
         Ok((present, outcome))
@@ -202,6 +210,27 @@ fn realised_for(job: &Job<'_>, path: &StorePath, drv: &Derivation) -> Vec<StoreP
         all.push(job.path.clone());
     }
     all
+}
+
+/// A derivation with plain paths for inputs; the same as written if it has nothing to resolve.
+struct Resolved<'a> {
+    drv: Cow<'a, Derivation>,
+    path: StorePath,
+}
+
+impl<'a> Resolved<'a> {
+    fn of(job: &Job<'a>) -> Result<Resolved<'a>, BuildError> {
+        let drv = resolve(job)?;
+        let path = match &drv {
+            Cow::Borrowed(_) => job.path.clone(),
+            Cow::Owned(drv) => drv.store_path()?,
+        };
+        Ok(Resolved { drv, path })
+    }
+
+    fn is_complete(&self, results: &Results) -> bool {
+        results.len() == self.drv.outputs.len()
+    }
 }
 
 /// The derivation with plain paths in the place of inputs whose paths are only known now.

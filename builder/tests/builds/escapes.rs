@@ -411,14 +411,14 @@ fn probe_flags() -> Vec<String> {
         let zeros = [0u8; 128];
         #[allow(unsafe_code)]
         // SAFETY: the kernel reads as much as the request says, at most the array, which lives during the call.
-        let result = unsafe {
-            nix::libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&folder), request, zeros.as_ptr())
-        };
+        let result =
+            unsafe { nix::libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&folder), request, zeros.as_ptr()) };
         verdict(Errno::result(result))
     };
     #[allow(unsafe_code)]
     // SAFETY: the path lives during the call; there is no structure to read.
-    let result = unsafe { nix::libc::syscall(FILE_SETATTR, nix::libc::AT_FDCWD, c"/build".as_ptr(), 0, 0, 0) };
+    let result =
+        unsafe { nix::libc::syscall(FILE_SETATTR, nix::libc::AT_FDCWD, c"/build".as_ptr(), 0, 0, 0) };
     REQUESTS.into_iter().map(set).chain([verdict(Errno::result(result))]).collect()
 }
 

@@ -94,3 +94,15 @@ fn executables_and_nars_are_checked_address_by_address() {
     assert!(error.contains("no NAR"), "{error}");
     assert!(!place.path("out").exists());
 }
+
+#[test]
+fn a_file_of_the_logical_store_is_read_where_the_store_is() {
+    let place = Place::new();
+    let name = "1017cjpgpdg6f0vvqhcby1c8v2jyn7i8-a=b?c";
+    fs::create_dir_all(place.path("store")).unwrap();
+    fs::write(place.path("store").join(name), "content").unwrap();
+    let hash = Hash::of(Algorithm::Sha256, b"content").to_sri();
+    let url = format!("file://{}/{name}", zeval_model::store_dir());
+    fetch(&place, &[("url", &url), ("outputHash", &hash), ("outputHashMode", "flat")]).unwrap();
+    assert_eq!(place.out(), b"content");
+}
