@@ -31,7 +31,9 @@ enum Place {
 impl Place {
     fn of(url: &str) -> Result<Place> {
         if let Some(folder) = url.strip_prefix("local://") {
-            return Ok(Place::Store(Arc::new(Store::open(folder.as_ref()).map_err(Failed::other)?)));
+            let syncing = super::settings(&[])?.syncing();
+            let store = Store::open_syncing(folder.as_ref(), syncing).map_err(Failed::other)?;
+            return Ok(Place::Store(Arc::new(store)));
         }
         if let Some(host) = Host::of(url) {
             return Ok(Place::Host(host));
@@ -70,7 +72,8 @@ fn copy_to(context: &Context, store: &Store, place: &Place, arguments: &Copy) ->
     }
     match place {
         Place::Cache(cache) => {
-            let keys = arguments.key_file.iter().map(|file| secret_key(file)).collect::<Result<_>>()?;
+            let files = arguments.key_file.iter().chain(&cache.secret_key);
+            let keys = files.map(|file| secret_key(file)).collect::<Result<_>>()?;
             let options = UploadOptions {
                 compression: arguments.compression.unwrap_or(cache.compression),
                 level: arguments.compression_level,

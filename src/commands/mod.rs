@@ -159,7 +159,8 @@ impl Context {
                 "no folder for the store is known: set HOME, ZEVAL_STORE, or give --store DIR",
             ));
         };
-        let store = Store::open(&folder).map_err(Failed::other)?;
+        let syncing = settings(&[])?.syncing();
+        let store = Store::open_syncing(&folder, syncing).map_err(Failed::other)?;
         self.view.remember(store.efforts().map_err(Failed::other)?);
         Ok(Arc::new(store))
     }

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use zeval_builder::store::Syncing;
 use zeval_evaluator::{Settings, lint::Lint};
 
 use super::settings_table::{FEATURES, Known, SETTINGS};
@@ -211,6 +212,15 @@ impl NixSettings {
         lint("lint-url-literals", &mut settings.lints.url_literals);
         lint("lint-absolute-path-literals", &mut settings.lints.absolute_paths);
         lint("lint-short-path-literals", &mut settings.lints.short_paths);
+    }
+
+    /// For what of a store the disk is to be waited for.
+    pub fn syncing(&self) -> Syncing {
+        let usual = Syncing::default();
+        Syncing {
+            paths: self.is_on("fsync-store-paths").unwrap_or(usual.paths),
+            metadata: self.is_on("fsync-metadata").unwrap_or(usual.metadata),
+        }
     }
 
     /// A setting that is on or off.

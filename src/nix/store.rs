@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use zeval_builder::{cancel::Cancellation, store::Layout, store::Store as BuilderStore};
+use zeval_builder::{
+    cancel::Cancellation,
+    store::{Layout, Store as BuilderStore, Syncing},
+};
 use zeval_evaluator::{
     store::{self as eval, PathsOnly, Source, Store, StoreError},
     value::context::{Built, Derived},
@@ -35,6 +38,7 @@ pub struct NixStore {
     paths: PathsOnly,
     options: zeval_builder::build::BuildOptions,
     view: Arc<Lines>,
+    syncing: Syncing,
     opened: OnceLock<Result<Arc<EvaluationStore>, String>>,
 }
 
@@ -49,7 +53,8 @@ impl NixStore {
             Err(_) => return Err("the settings cannot be read".into()),
         };
         let view = Arc::new(Lines::new(common.verbosity, common.build_output, false));
-        Ok(NixStore { place, read_only, paths: PathsOnly::default(), options, view, opened: OnceLock::new() })
+        let (paths, syncing) = (PathsOnly::default(), common.settings.syncing());
+        Ok(NixStore { place, read_only, paths, options, view, syncing, opened: OnceLock::new() })
     }
 
     /// The folder of the physical store, if there is one.
@@ -65,7 +70,8 @@ impl NixStore {
         let opened = self.opened.get_or_init(|| match &self.place {
             Place::Nowhere => Err("store 'dummy://' holds nothing".into()),
             Place::Folder(folder) => {
-                let store = BuilderStore::open(folder).map_err(|error| error.to_string())?;
+                let store = BuilderStore::open_syncing(folder, self.syncing);
+                let store = store.map_err(|error| error.to_string())?;
                 let (view, cancellation) = (self.view.clone(), Cancellation::new());
                 Ok(Arc::new(EvaluationStore::new(Arc::new(store), self.options.clone(), view, cancellation)))
             }

@@ -17,7 +17,7 @@ use crate::store::{PathInfo, Store, StoreError};
 use crate::unpack;
 
 /// Requests for descriptions at once: each is short and mostly waits.
-const ASKERS: usize = 16;
+pub(super) const ASKERS: usize = 16;
 /// Archives at once.
 const DOWNLOADS: usize = 6;
 

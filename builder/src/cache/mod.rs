@@ -1,6 +1,10 @@
 //! Binary caches, in Nix's formats: folders and HTTP servers that hold store paths for others.
 
+mod destination;
 mod download;
+mod encoder;
+mod folder;
+mod frames;
 pub mod listing;
 mod location;
 mod realisation;

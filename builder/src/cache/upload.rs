@@ -1,22 +1,25 @@
-//! Store paths to a cache in a folder: archives in parallel, descriptions only when all that they refer to is there.
+//! Store paths to a cache that is written to: archives in parallel, descriptions only when all that they refer to is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use zeval_model::derivation::HashCache;
 use zeval_model::signature::SecretKey;
 use zeval_model::tree::{Walker, everything};
-use zeval_model::{Algorithm, Hash, Hasher, NarInfo, StorePath, nar, store_dir};
+use zeval_model::{Hash, NarInfo, StorePath, nar};
 
+use super::destination::Destination;
+use super::download::ASKERS;
+use super::encoder::{Encoder, Measured};
 use super::listing;
-use super::location::DESCRIPTION;
 use super::{Cache, CacheError, CachedRealisation, Compression};
 use crate::cancel::Cancellation;
 use crate::parallel::in_parallel;
-use crate::store::{PathInfo, Store};
+use crate::store::{PathInfo, Store, StoreError};
 
 /// How to write a cache.
 #[derive(Default)]
@@ -50,44 +53,49 @@ pub fn copy_to(
     cancellation: &Cancellation,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Uploaded, CacheError> {
-    let Some(folder) = cache.folder() else {
-        let reason = "only caches in folders can be written; serve the folder with any web server".to_owned();
-        return Err(CacheError::Unusable { url: cache.url.clone(), reason });
-    };
     store.pin(paths)?;
+    let destination = Destination::open(cache, store, cancellation)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let upload = Upload { store, cache, folder, options, cancellation, threads };
-    upload.prepare()?;
-    let mut infos = Vec::new();
-    let known = store.infos(paths)?;
-    for path in store.references_first(paths)? {
-        if !folder.join(format!("{}.narinfo", path.hash_part())).exists() {
-            infos.extend(known.get(&path).cloned());
-        }
-    }
+    let infos = missing(store, cache, &destination, paths, threads)?;
+    let upload = Upload { store, cache, destination, options, cancellation, threads };
     let written = Mutex::new(Written { next: 0, done: BTreeMap::new(), uploaded: Uploaded::default() });
     let items: Vec<(usize, &PathInfo)> = infos.iter().enumerate().collect();
+    let failed = AtomicBool::new(false);
     let results = in_parallel(&items, threads, |&(index, info)| {
-        let narinfo = upload.archive(info)?;
-        let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.done.insert(index, narinfo);
-        // Descriptions go out in order, so that each comes after those of its references.
-        while let Some(narinfo) = {
-            let next = written.next;
-            written.done.remove(&next)
-        } {
-            upload.describe(&narinfo)?;
-            written.next += 1;
-            written.uploaded.bytes += narinfo.nar_size;
-            written.uploaded.compressed_bytes += narinfo.file_size.unwrap_or(0);
-            written.uploaded.paths.push(narinfo.path);
+        if failed.load(Ordering::Relaxed) {
+            return Ok(());
         }
-        progress(written.next, infos.len());
+        let done = upload.one(info, index, &written).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+        progress(done, infos.len());
         Ok::<_, CacheError>(())
     });
     results.into_iter().collect::<Result<(), _>>()?;
     paths.iter().try_for_each(|path| upload.realisations(path))?;
+    if store.waits_for_disk() {
+        upload.destination.sync()?;
+    }
     Ok(written.into_inner().unwrap_or_else(PoisonError::into_inner).uploaded)
+}
+
+/// What is known of those of `paths` that the cache does not have, references first.
+fn missing(
+    store: &Store,
+    cache: &Cache,
+    destination: &Destination<'_>,
+    paths: &BTreeSet<StorePath>,
+    threads: usize,
+) -> Result<Vec<PathInfo>, CacheError> {
+    let order = store.references_first(paths)?;
+    let askers = if cache.folder().is_some() { threads } else { ASKERS };
+    let present = in_parallel(&order, askers, |path| destination.has(path));
+    let mut known = store.infos(paths)?;
+    let mut infos = Vec::new();
+    for (path, present) in order.iter().zip(present) {
+        if !present? {
+            infos.extend(known.remove(path));
+        }
+    }
+    Ok(infos)
 }
 
 struct Written {
@@ -99,7 +107,7 @@ struct Written {
 struct Upload<'a> {
     store: &'a Store,
     cache: &'a Cache,
-    folder: &'a Path,
+    destination: Destination<'a>,
     options: &'a UploadOptions,
     cancellation: &'a Cancellation,
     /// How many cores there are.
@@ -111,41 +119,23 @@ struct Upload<'a> {
 const LARGE: u64 = 32 << 20;
 
 impl Upload<'_> {
-    fn failed(&self, path: &Path) -> impl FnOnce(io::Error) -> CacheError {
-        let (url, path) = (self.cache.url.clone(), path.to_owned());
-        move |error| CacheError::Write { url, reason: format!("{}: {error}", path.display()) }
-    }
-
-    fn prepare(&self) -> Result<(), CacheError> {
-        for folder in ["nar", "log", "realisations"].map(|name| self.folder.join(name)) {
-            fs::create_dir_all(&folder).map_err(self.failed(&folder))?;
+    /// Writes the archive of path number `index`, and all descriptions whose turn has come: each comes after those of its
+    /// references. Gives how many are done.
+    fn one(&self, info: &PathInfo, index: usize, written: &Mutex<Written>) -> Result<usize, CacheError> {
+        let narinfo = self.archive(info)?;
+        let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.done.insert(index, narinfo);
+        while let Some(narinfo) = {
+            let next = written.next;
+            written.done.remove(&next)
+        } {
+            self.describe(&narinfo)?;
+            written.next += 1;
+            written.uploaded.bytes += narinfo.nar_size;
+            written.uploaded.compressed_bytes += narinfo.file_size.unwrap_or(0);
+            written.uploaded.paths.push(narinfo.path);
         }
-        let description = self.folder.join(DESCRIPTION);
-        match description.exists() {
-            true => self.cache.clone().open(self.cancellation).map(drop),
-            false => self.write(DESCRIPTION, format!("StoreDir: {}\n", store_dir()).as_bytes()),
-        }
-    }
-
-    /// Writes a small file, all or nothing.
-    fn write(&self, name: &str, contents: &[u8]) -> Result<(), CacheError> {
-        let file = self.folder.join(name);
-        let temporary = self.temporary(&file);
-        let write = || {
-            fs::create_dir_all(file.parent().unwrap_or(self.folder))?;
-            fs::write(&temporary, contents)?;
-            fs::rename(&temporary, &file)
-        };
-        write().map_err(self.failed(&file))
-    }
-
-    /// A name beside `file` that nobody else writes to.
-    fn temporary(&self, file: &Path) -> PathBuf {
-        let thread = format!("{:?}", std::thread::current().id());
-        let digits: String = thread.chars().filter(char::is_ascii_digit).collect();
-        let mut name = file.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".tmp-{}-{digits}", std::process::id()));
-        file.with_file_name(name)
+        Ok(written.next)
     }
 
     /// Writes the archive of a path, and says what to say of it.
@@ -153,19 +143,19 @@ impl Upload<'_> {
         if self.cancellation.is_cancelled() {
             return Err(CacheError::Cancelled);
         }
-        let archives = self.folder.join("nar");
-        let temporary = self.temporary(&archives.join(info.path.hash_part()));
-        let written = self.write_archive(info, &temporary).inspect_err(|_| {
-            // What is left is only in the way.
-            let _ = fs::remove_file(&temporary);
+        let draft = self.destination.draft(self.store, &info.path)?;
+        let published = self.write_archive(info, &draft.file).and_then(|(hash, size)| {
+            let name = format!("nar/{}.nar{}", hash.to_nix32(), self.options.compression.ending());
+            self.destination.publish(&draft, &name, &hash)?;
+            Ok((hash, size, name))
         });
-        let (file_hash, file_size) = written?;
-        let name = format!("{}.nar{}", file_hash.to_nix32(), self.options.compression.ending());
-        let file = archives.join(&name);
-        fs::rename(&temporary, &file).map_err(self.failed(&file))?;
+        let (file_hash, file_size, url) = published.inspect_err(|_| {
+            // What is left is only in the way.
+            let _ = fs::remove_file(&draft.file);
+        })?;
         let mut narinfo = NarInfo {
             path: info.path.clone(),
-            url: format!("nar/{name}"),
+            url,
             compression: self.options.compression.name().to_owned(),
             file_hash: Some(file_hash),
             file_size: Some(file_size),
@@ -182,56 +172,42 @@ impl Upload<'_> {
     }
 
     fn write_archive(&self, info: &PathInfo, file: &Path) -> Result<(Hash, u64), CacheError> {
-        let output = File::create(file).map_err(self.failed(file))?;
+        let failed = |error: io::Error| CacheError::Write {
+            url: self.cache.url.clone(),
+            reason: format!("{}: {error}", file.display()),
+        };
+        let output = File::create(file).map_err(failed)?;
         let output = Measured::new(BufWriter::with_capacity(256 * 1024, output));
-        let mut source = Measured::new(self.encoder(output, info.nar_size).map_err(self.failed(file))?);
+        let threads = if info.nar_size < LARGE { 1 } else { self.threads };
+        let level = self.options.level.or(self.cache.level);
+        let encoder = Encoder::new(output, self.options.compression, level, threads).map_err(failed)?;
+        let mut source = Measured::new(encoder);
         nar::dump_path(&self.store.physical(&info.path), &mut source)
-            .map_err(|error| CacheError::Store(crate::store::StoreError::Tree(error)))?;
+            .map_err(|error| CacheError::Store(StoreError::Tree(error)))?;
         let (encoder, hash, _) = source.finish();
         if hash != info.nar_hash {
-            return Err(CacheError::Store(crate::store::StoreError::WrongContents {
+            return Err(CacheError::Store(StoreError::WrongContents {
                 path: info.path.clone(),
                 expected: info.nar_hash.to_sri(),
                 actual: hash.to_sri(),
             }));
         }
-        let output = encoder.finish().map_err(self.failed(file))?;
+        let output = encoder.finish().map_err(failed)?;
         let (mut output, hash, size) = output.finish();
-        output.flush().map_err(self.failed(file))?;
+        output.flush().map_err(failed)?;
         Ok((hash, size))
-    }
-
-    fn encoder<W: Write>(&self, output: W, size: u64) -> io::Result<Encoder<W>> {
-        let level = self.options.level.or(self.cache.level);
-        Ok(match self.options.compression {
-            Compression::None => Encoder::None(output),
-            Compression::Zstd => {
-                let mut encoder = zstd::Encoder::new(output, level.unwrap_or(3))?;
-                if size >= LARGE && self.threads > 1 {
-                    encoder.multithread(u32::try_from(self.threads).unwrap_or(1))?;
-                }
-                Encoder::Zstd(encoder)
-            }
-            Compression::Xz => {
-                let level = u32::try_from(level.unwrap_or(6)).unwrap_or(6);
-                Encoder::Xz(liblzma::write::XzEncoder::new(output, level))
-            }
-            Compression::Bzip2 => {
-                let level = u32::try_from(level.unwrap_or(9)).unwrap_or(9);
-                Encoder::Bzip2(bzip2::write::BzEncoder::new(output, bzip2::Compression::new(level)))
-            }
-        })
     }
 
     fn describe(&self, narinfo: &NarInfo) -> Result<(), CacheError> {
         if self.options.listings || self.cache.listings {
             let mut everything = everything;
             let mut files = Walker::new(&self.store.physical(&narinfo.path), &mut everything);
-            let text = listing::file(&mut files)
-                .map_err(|error| CacheError::Store(crate::store::StoreError::Tree(error)))?;
-            self.write(&format!("{}.ls", narinfo.path.hash_part()), text.as_bytes())?;
+            let text =
+                listing::file(&mut files).map_err(|error| CacheError::Store(StoreError::Tree(error)))?;
+            self.destination.write(&format!("{}.ls", narinfo.path.hash_part()), text.as_bytes())?;
         }
-        self.write(&format!("{}.narinfo", narinfo.path.hash_part()), narinfo.to_string().as_bytes())
+        let name = format!("{}.narinfo", narinfo.path.hash_part());
+        self.destination.write(&name, narinfo.to_string().as_bytes())
     }
 
     /// Records for which derivations a content-addressed path was built, as far as those are still here.
@@ -242,72 +218,8 @@ impl Upload<'_> {
             let Ok(hash) = derivation.realisation_hash(&hashes) else { continue };
             let mut realisation = CachedRealisation::new(&hash, &output, path.clone());
             self.options.keys.iter().for_each(|key| realisation.sign(key));
-            self.write(&CachedRealisation::file(&hash, &output), realisation.to_json().as_bytes())?;
+            self.destination.write(&CachedRealisation::file(&hash, &output), realisation.to_json().as_bytes())?;
         }
-        Ok(())
-    }
-}
-
-/// Hashes and counts what is written through it.
-struct Measured<W> {
-    output: W,
-    hasher: Hasher,
-    size: u64,
-}
-
-impl<W: Write> Measured<W> {
-    fn new(output: W) -> Measured<W> {
-        Measured { output, hasher: Hasher::new(Algorithm::Sha256), size: 0 }
-    }
-
-    fn finish(self) -> (W, Hash, u64) {
-        (self.output, self.hasher.finish(), self.size)
-    }
-}
-
-impl<W: Write> Write for Measured<W> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let count = self.output.write(data)?;
-        self.hasher.update(&data[..count]);
-        self.size += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.output.flush()
-    }
-}
-
-enum Encoder<W: Write> {
-    None(W),
-    Zstd(zstd::Encoder<'static, W>),
-    Xz(liblzma::write::XzEncoder<W>),
-    Bzip2(bzip2::write::BzEncoder<W>),
-}
-
-impl<W: Write> Encoder<W> {
-    fn finish(self) -> io::Result<W> {
-        match self {
-            Encoder::None(output) => Ok(output),
-            Encoder::Zstd(encoder) => encoder.finish(),
-            Encoder::Xz(encoder) => encoder.finish(),
-            Encoder::Bzip2(encoder) => encoder.finish(),
-        }
-    }
-}
-
-impl<W: Write> Write for Encoder<W> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        match self {
-            Encoder::None(output) => output.write(data),
-            Encoder::Zstd(encoder) => encoder.write(data),
-            Encoder::Xz(encoder) => encoder.write(data),
-            Encoder::Bzip2(encoder) => encoder.write(data),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        // Only the end matters, and an early flush costs compression.
         Ok(())
     }
 }

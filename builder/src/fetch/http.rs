@@ -90,10 +90,7 @@ enum Judged {
 
 fn judge(status: StatusCode, headers: &HeaderMap, wanted: u64) -> Result<Judged, Failure> {
     let length = || text(headers, &CONTENT_LENGTH).and_then(|value| value.trim().parse::<u64>().ok());
-    let described = || match status.canonical_reason() {
-        Some(reason) => format!("the server says {} {reason}", status.as_u16()),
-        None => format!("the server says {}", status.as_u16()),
-    };
+    let described = || described(status);
     match status.as_u16() {
         206 => match text(headers, &CONTENT_RANGE).and_then(parse_content_range) {
             Some((start, total)) if start == wanted => Ok(Judged::From { start, total }),
@@ -109,6 +106,22 @@ fn judge(status: StatusCode, headers: &HeaderMap, wanted: u64) -> Result<Judged,
         403 | 404 | 410 => Err(Failure::Permanent(Reason::Absent(described()))),
         408 | 425 | 429 | 500..600 => Err(Failure::Interrupted(described())),
         _ => Err(Failure::permanent(described())),
+    }
+}
+
+/// What the answer to a file that was sent means.
+pub(super) fn judge_upload(status: StatusCode) -> Result<(), Failure> {
+    match status.as_u16() {
+        200..300 => Ok(()),
+        408 | 425 | 429 | 500 | 502..505 => Err(Failure::Interrupted(described(status))),
+        _ => Err(Failure::permanent(described(status))),
+    }
+}
+
+fn described(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("the server says {} {reason}", status.as_u16()),
+        None => format!("the server says {}", status.as_u16()),
     }
 }
 

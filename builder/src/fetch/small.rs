@@ -12,7 +12,7 @@ use crate::cancel::Cancellation;
 /// More than any description of a store path has.
 const MAX_SIZE: u64 = 32 << 20;
 /// What is waited before a server is asked again that may answer later.
-const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
+pub(super) const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
 
 /// The file at an http or https address; nothing if the server has none there. An error says in words why there is no
 /// answer.
@@ -22,16 +22,23 @@ pub fn read_small(address: &str, cancellation: &Cancellation) -> Result<Option<V
         let reason = match ask(address, cancellation) {
             Ok(bytes) => return Ok(Some(bytes)),
             Err(Failure::Permanent(Reason::Absent(_))) => return Ok(None),
-            Err(Failure::Permanent(reason)) => return Err(reason.to_string()),
-            Err(Failure::Unreachable(reason)) => return Err(reason),
-            Err(Failure::Write(error)) => return Err(error.to_string()),
-            Err(Failure::Cancelled) => return Err("cancelled".to_owned()),
             Err(Failure::Interrupted(reason)) => reason,
+            Err(failure) => return Err(in_words(failure)),
         };
         match pauses.next() {
             Some(pause) if !cancellation.is_cancelled() => thread::sleep(pause),
             _ => return Err(reason),
         }
+    }
+}
+
+/// Why there was no answer.
+pub(super) fn in_words(failure: Failure) -> String {
+    match failure {
+        Failure::Permanent(reason) => reason.to_string(),
+        Failure::Unreachable(reason) | Failure::Interrupted(reason) => reason,
+        Failure::Write(error) => error.to_string(),
+        Failure::Cancelled => "cancelled".to_owned(),
     }
 }
 

@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use zeval_model::derivation::Instantiated;
 use zeval_model::ingest::{HashingSink, hash_nar_of_path, hash_path, hash_path_filtered};
 use zeval_model::store_path::References;
@@ -60,7 +62,8 @@ impl Store {
         self.add_text(&format!("{}.drv", drv.name), &drv.to_aterm(), &drv.references().others)
     }
 
-    /// Puts a text in place; writing the same text twice at once does no harm, so this takes no lock.
+    /// Puts a text in place. Nobody is waited for, unless a file is there: what a crash left, or one that another process made
+    /// at the same time, and that may be on disk already when ours is not.
     fn write_text(
         &self,
         path: &StorePath,
@@ -72,7 +75,19 @@ impl Store {
         let mut file = create_read_only(&made).doing("make", &made)?;
         file.write_all(text).doing("write", &made)?;
         drop(file);
-        self.move_into_place(&made, path)?;
+        seal(&made).doing("seal", &made)?;
+        let place = self.physical(path);
+        match renameat2(AT_FDCWD, &made, AT_FDCWD, &place, RenameFlags::RENAME_NOREPLACE) {
+            Ok(()) => (),
+            // Some file systems cannot look and rename at once.
+            Err(Errno::EEXIST | Errno::EINVAL) => {
+                let _lock = self.lock(path, &Cancellation::new(), || ())?;
+                if !self.is_valid(path)? {
+                    self.move_into_place(&made, path)?;
+                }
+            }
+            Err(error) => Err(error).doing("move to the store", &place)?,
+        }
         Ok(PathInfo::of_contents(path, references, address, hash_nar_of_text(text)))
     }
 

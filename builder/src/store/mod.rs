@@ -54,10 +54,27 @@ pub use verify::{Fault, VerifyOptions};
 /// After so many seconds Linux has written out what was written to files, if nobody has asked for it before.
 const GATHERED: i64 = 60;
 
+/// For what of a store the disk is waited for. Without, a power cut may take what is young, and never makes something else
+/// of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Syncing {
+    /// Whoever registers paths is told so when they are on disk (Nix's `fsync-store-paths`).
+    pub paths: bool,
+    /// The database's file is never written ahead of its journal (Nix's `fsync-metadata`). Without, a power cut may damage it.
+    pub metadata: bool,
+}
+
+impl Default for Syncing {
+    fn default() -> Syncing {
+        Syncing { paths: false, metadata: true }
+    }
+}
+
 /// A store, open.
 #[derive(Debug)]
 pub struct Store {
     layout: Layout,
+    syncing: Syncing,
     database: Database,
     // Dropped before the session, whose folder they are in.
     pins: pins::Pins,
@@ -67,12 +84,17 @@ pub struct Store {
 impl Store {
     /// Opens the store rooted at `dir`, making it if it is not there and mending what a crash left behind.
     pub fn open(dir: &Path) -> Result<Store, StoreError> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Store::open_under_boot(dir, boot.trim())
+        Store::open_syncing(dir, Syncing::default())
     }
 
-    /// As [`Store::open`], with the name of the kernel's boot: for tests, which cannot cut the power.
-    pub fn open_under_boot(dir: &Path, boot: &str) -> Result<Store, StoreError> {
+    /// As [`Store::open`], for one who says for what the disk is waited for.
+    pub fn open_syncing(dir: &Path, syncing: Syncing) -> Result<Store, StoreError> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Store::open_under_boot(dir, boot.trim(), syncing)
+    }
+
+    /// As [`Store::open_syncing`], with the name of the kernel's boot: for tests, which cannot cut the power.
+    pub fn open_under_boot(dir: &Path, boot: &str, syncing: Syncing) -> Result<Store, StoreError> {
         let dir = std::path::absolute(dir).doing("find", dir)?;
         let layout = Layout::new(&dir);
         for folder in layout.folders() {
@@ -89,13 +111,23 @@ impl Store {
         let opening = opening.doing("lock", &locks)?;
         let temporary = layout.temporary();
         let session = session::Session::start(&temporary).doing("make a folder in", &temporary)?;
-        let database = Database::open(&layout.database(), boot.to_owned())?;
+        let database = Database::open(&layout.database(), boot.to_owned(), syncing.metadata)?;
         let pins =
             pins::Pins::start(session.path(), &layout.gate()).doing("make a file in", session.path())?;
-        let store = Store { layout, database, pins, session };
+        let store = Store { layout, syncing, database, pins, session };
         store.recover()?;
         drop(opening);
         Ok(store)
+    }
+
+    /// The name of the kernel's boot that we run under.
+    pub fn boot(&self) -> &str {
+        self.database.boot()
+    }
+
+    /// Whether what is written is to be on disk before that is told.
+    pub fn waits_for_disk(&self) -> bool {
+        self.syncing.paths
     }
 
     pub fn layout(&self) -> &Layout {
@@ -155,7 +187,8 @@ impl Store {
         if infos.is_empty() && realisations.is_empty() {
             return Ok(());
         }
-        self.database.register(infos, realisations)
+        self.database.register(infos, realisations)?;
+        if self.syncing.paths { self.sync() } else { Ok(()) }
     }
 
     /// Makes a path that nothing refers to invalid; its files, if there are any, become garbage.
@@ -248,11 +281,14 @@ impl Store {
 
     /// Brings everything registered so far to disk.
     pub fn sync(&self) -> Result<(), StoreError> {
-        self.database.sync(|| {
-            let folder = self.layout.store();
-            let open = File::open(folder).doing("open", folder)?;
-            nix::unistd::syncfs(open).doing("sync", folder)
-        })
+        self.database.sync(|| self.sync_files())
+    }
+
+    /// Brings all files of the store's file system to disk.
+    fn sync_files(&self) -> Result<(), StoreError> {
+        let folder = self.layout.store();
+        let open = File::open(folder).doing("open", folder)?;
+        nix::unistd::syncfs(open).doing("sync", folder)
     }
 }
 

@@ -36,6 +36,8 @@ impl Store {
     ) -> Result<Saved, StoreError> {
         let links = self.layout.links();
         fs::create_dir_all(&links).doing("make the folder", &links)?;
+        // Else a power cut could take the file that a path shares with a younger one.
+        self.sync()?;
         let paths: Vec<StorePath> = self.all_valid()?.into_iter().collect();
         let counters = Counters::default();
         let work = || -> Result<(), StoreError> {

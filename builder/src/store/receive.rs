@@ -1,15 +1,17 @@
 //! Taking store paths from elsewhere, with what is known of them: imports and binary caches.
 
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use zeval_model::ingest::{hash_nar_modulo, hash_path};
 use zeval_model::tree::{self, Modes, Walker, everything};
 use zeval_model::{Algorithm, ContentMethod, Hash, Hasher, StorePath, nar};
 
-use super::{IoContext, PathInfo, Store, StoreError};
+use super::{IoContext, PathInfo, Store, StoreError, seal};
 use crate::cancel::Cancellation;
 
 /// Counts and hashes what is read through it.
@@ -123,20 +125,33 @@ impl Store {
         self.exchange(&copy, path)
     }
 
-    /// Puts `made` in the place of the files of `path`, which go away.
+    /// Puts `made` in the place of the files of `path`, which go away: in one step, and when `made` is on disk, since the
+    /// path is taken for whole after a power cut.
     pub(crate) fn exchange(&self, made: &Path, path: &StorePath) -> Result<(), StoreError> {
-        let trash = self.temporary_folder()?;
         let place = self.physical(path);
-        if let Ok(found) = place.symlink_metadata() {
+        self.sync_files()?;
+        let Ok(found) = place.symlink_metadata() else { return self.move_into_place(made, path) };
+        for (file, found) in [(&*place, found), (made, made.symlink_metadata().doing("look at", made)?)] {
             if found.is_dir() {
-                std::fs::set_permissions(&place, Permissions::from_mode(0o755))
-                    .doing("make writable", &place)?;
+                // A folder that may not be written may not be moved to another one.
+                fs::set_permissions(file, Permissions::from_mode(0o755)).doing("make writable", file)?;
             }
-            let damaged = trash.path().join("0");
-            std::fs::rename(&place, &damaged).doing("move away", &place)?;
-            self.unshare(&damaged)?;
         }
-        self.move_into_place(made, path)
+        match renameat2(AT_FDCWD, made, AT_FDCWD, &place, RenameFlags::RENAME_EXCHANGE) {
+            Ok(()) => {
+                seal(&place).doing("seal", &place)?;
+                self.unshare(made)
+            }
+            // Some file systems cannot: killed between these steps, the path has no files, and is to be repaired again.
+            Err(Errno::EINVAL) => {
+                let trash = self.temporary_folder()?;
+                let damaged = trash.path().join("0");
+                fs::rename(&place, &damaged).doing("move away", &place)?;
+                self.unshare(&damaged)?;
+                self.move_into_place(made, path)
+            }
+            Err(error) => Err(error).doing("move to the store", &place),
+        }
     }
 
     fn restore_checked(&self, info: &PathInfo, archive: impl Read, copy: &Path) -> Result<(), StoreError> {

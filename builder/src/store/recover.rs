@@ -44,12 +44,13 @@ mod tests {
     use std::collections::BTreeSet;
     use std::fs;
 
+    use super::super::Syncing;
     use super::*;
 
     #[test]
     fn after_a_power_cut_whole_paths_stay_and_damaged_ones_go_with_their_referrers() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open_under_boot(dir.path(), "first").unwrap();
+        let store = Store::open_under_boot(dir.path(), "first", Syncing::default()).unwrap();
         let safe = store.add_text("safe", b"synced", &BTreeSet::new()).unwrap();
         store.sync().unwrap();
         let whole = store.add_text("whole", b"whole", &BTreeSet::new()).unwrap();
@@ -65,11 +66,11 @@ mod tests {
         assert_eq!(store.all_valid().unwrap().len(), 4);
         drop(store);
 
-        let same_boot = Store::open_under_boot(dir.path(), "first").unwrap();
+        let same_boot = Store::open_under_boot(dir.path(), "first", Syncing::default()).unwrap();
         assert!(same_boot.is_valid(&torn).unwrap());
         drop(same_boot);
 
-        let store = Store::open_under_boot(dir.path(), "second").unwrap();
+        let store = Store::open_under_boot(dir.path(), "second", Syncing::default()).unwrap();
         // What was synced is not looked at again.
         assert_eq!(store.all_valid().unwrap(), BTreeSet::from([safe, whole.clone()]));
         assert!(!store.physical(&torn).exists());

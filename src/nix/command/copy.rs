@@ -29,13 +29,14 @@ enum Place {
 }
 
 impl Place {
-    fn of(url: &str) -> Outcome<Place> {
+    fn of(call: &Call, url: &str) -> Outcome<Place> {
         const SCHEMES: [&str; 3] = ["file", "http", "https"];
         if let Some(host) = Host::of(url) {
             return Ok(Place::Host(host));
         }
         if let Some(folder) = location::local(url).map_err(Stop::of)? {
-            return Ok(Place::Store(Box::new(Store::open(&folder)?)));
+            let syncing = call.common.settings.syncing();
+            return Ok(Place::Store(Box::new(Store::open_syncing(&folder, syncing)?)));
         }
         match url.split_once("://") {
             Some((scheme, _)) if !SCHEMES.contains(&scheme) => {
@@ -60,7 +61,7 @@ pub fn run(call: &Call) -> Outcome<()> {
 }
 
 fn to(call: &Call, url: &str, recursive: bool) -> Outcome<()> {
-    let place = Place::of(url)?;
+    let place = Place::of(call, url)?;
     let store = call.store()?;
     let paths = call.paths(&store, recursive)?;
     match place {
@@ -121,7 +122,7 @@ fn from(call: &Call, url: &str, recursive: bool) -> Outcome<()> {
     let cancellation = Cancellation::new();
     let paths: BTreeSet<StorePath> =
         call.common.operands.iter().map(|word| place::store_path(&store, word)).collect::<Outcome<_>>()?;
-    let copied = match Place::of(url)? {
+    let copied = match Place::of(call, url)? {
         Place::Host(host) => host.receive(&store, &paths, recursive, &cancellation)?,
         Place::Cache(cache) => {
             let options = CopyOptions { trust: trust(call)?, without_references: !recursive };

@@ -141,14 +141,15 @@ impl Database {
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Answer<()> {
         let mut connection = self.lock();
+        let synced = if self.synchronous == "OFF" { "OFF" } else { "FULL" };
         let run = || {
-            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "synchronous", synced)?;
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             change(&transaction)?;
             transaction.commit()
         };
         let result: rusqlite::Result<()> = run();
-        let restored = connection.pragma_update(None, "synchronous", "NORMAL");
+        let restored = connection.pragma_update(None, "synchronous", self.synchronous);
         result.and(restored).map_err(|source| self.failed(action, source))
     }
 }

@@ -34,21 +34,29 @@ pub struct Database {
     connection: Mutex<Connection>,
     /// Names the boot of the kernel that we run under.
     boot: String,
+    /// How much SQLite syncs: its `synchronous`.
+    synchronous: &'static str,
 }
 
 type Answer<T> = Result<T, StoreError>;
 
 impl Database {
     /// Opens the database at `path`, making it first if need be; the caller sees to it that nobody else does so at once.
-    pub fn open(path: &Path, boot: String) -> Answer<Database> {
+    /// Without `synced` a power cut may damage its file.
+    pub fn open(path: &Path, boot: String, synced: bool) -> Answer<Database> {
+        let synchronous = if synced { "NORMAL" } else { "OFF" };
         let failed = |action| move |source| StoreError::Database { action, path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(failed("open"))?;
-        set_up(&mut connection).map_err(failed("set up"))?;
+        set_up(&mut connection, synchronous).map_err(failed("set up"))?;
         let found = migrate(&mut connection).map_err(failed("make the tables"))?;
         if found > SCHEMA_VERSION {
             return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: SCHEMA_VERSION });
         }
-        Ok(Database { path: path.to_owned(), connection: Mutex::new(connection), boot })
+        Ok(Database { path: path.to_owned(), connection: Mutex::new(connection), boot, synchronous })
+    }
+
+    pub fn boot(&self) -> &str {
+        &self.boot
     }
 
     /// What paths are marked with that are to be removed under this boot.
@@ -258,8 +266,8 @@ impl Database {
         found.into_iter().map(|(name, size)| Ok((parse(&name)?, size.cast_unsigned()))).collect()
     }
 
-    /// Makes paths valid, and records realisations, all or nothing. References must be valid or among `infos`; paths that
-    /// are valid already stay as they are.
+    /// Makes paths valid, and records realisations, all or nothing. References must be valid or among `infos`. Of paths that
+    /// are valid already is only noted that their files may have been written again.
     pub fn register(&self, infos: &[PathInfo], realisations: &[Realisation]) -> Answer<()> {
         let action = "register paths";
         self.write(action, |transaction| {
@@ -437,11 +445,11 @@ impl Database {
     }
 }
 
-fn set_up(connection: &mut Connection) -> rusqlite::Result<()> {
+fn set_up(connection: &mut Connection, synchronous: &str) -> rusqlite::Result<()> {
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
 }
 
@@ -464,6 +472,20 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
 
 /// The new row's id, or nothing if the path was valid already.
 fn insert_path(connection: &Connection, info: &PathInfo, boot: &str) -> rusqlite::Result<Option<i64>> {
+    let fresh = insert_fresh_path(connection, info, boot)?;
+    if fresh.is_none() {
+        connection
+            .prepare_cached("UPDATE path SET unsynced = ? WHERE base_name = ? AND unsynced IS NULL")?
+            .execute([boot, info.path.base_name()])?;
+    }
+    Ok(fresh)
+}
+
+fn insert_fresh_path(
+    connection: &Connection,
+    info: &PathInfo,
+    boot: &str,
+) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached(
             "INSERT INTO path (base_name, nar_hash, nar_size, registered, deriver, content_address, unsynced,
