@@ -70,6 +70,28 @@ pub fn copy_from(
     download(store, wanted, observer, cancellation)
 }
 
+/// What `cache` says of `paths` and of all that they refer to, as far as it has it.
+pub fn descriptions(
+    cache: &Cache,
+    paths: &BTreeSet<StorePath>,
+    cancellation: &Cancellation,
+) -> Result<BTreeMap<StorePath, NarInfo>, CacheError> {
+    let mut found = BTreeMap::new();
+    let mut pending: Vec<StorePath> = paths.iter().cloned().collect();
+    while !pending.is_empty() {
+        let mut next = BTreeSet::new();
+        for answer in ask(std::slice::from_ref(cache), &pending, cancellation) {
+            if let Some((_, info)) = answer? {
+                next.extend(info.references.iter().cloned());
+                found.insert(info.path.clone(), info);
+            }
+        }
+        next.retain(|path| !found.contains_key(path));
+        pending = next.into_iter().collect();
+    }
+    Ok(found)
+}
+
 /// Those of `paths` that are not valid.
 pub(super) fn missing(store: &Store, paths: &BTreeSet<StorePath>) -> Result<Vec<StorePath>, CacheError> {
     let mut missing = Vec::new();

@@ -1,7 +1,8 @@
 //! Where a cache is, and its small files.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -11,6 +12,7 @@ use super::{CacheError, Trust};
 use crate::cancel::Cancellation;
 use crate::fetch;
 use crate::store::PathInfo;
+use crate::unpack;
 
 /// The file that describes a cache.
 pub const DESCRIPTION: &str = "nix-cache-info";
@@ -210,9 +212,45 @@ impl Cache {
         Ok(Some(info))
     }
 
-    /// The record to make of what the cache says, if it is to be believed.
-    pub fn believe(&self, info: &NarInfo, trust: &Trust) -> Result<PathInfo, CacheError> {
-        let record = PathInfo {
+    /// The paths that a cache in a folder describes.
+    pub fn all_paths(&self) -> Result<BTreeSet<StorePath>, CacheError> {
+        let unusable = |reason: String| CacheError::Unusable { url: self.url.clone(), reason };
+        let Some(folder) = self.folder() else {
+            return Err(unusable("a server does not tell what all it has".to_owned()));
+        };
+        let mut paths = BTreeSet::new();
+        for entry in fs::read_dir(folder).map_err(|error| unusable(error.to_string()))? {
+            let file = entry.map_err(|error| unusable(error.to_string()))?.path();
+            if file.extension().is_some_and(|ending| ending == "narinfo") {
+                let text = fs::read_to_string(&file).map_err(|error| unusable(error.to_string()))?;
+                paths.extend(text.parse::<NarInfo>().ok().map(|info| info.path));
+            }
+        }
+        Ok(paths)
+    }
+
+    /// The log of the last build of `drv`, if the cache has it.
+    pub fn read_log(
+        &self,
+        drv: &StorePath,
+        cancellation: &Cancellation,
+    ) -> Result<Option<Vec<u8>>, CacheError> {
+        let Some(bytes) = self.read(&format!("log/{}", drv.base_name()), cancellation)? else {
+            return Ok(None);
+        };
+        // Some caches keep them compressed.
+        let mut text = Vec::new();
+        let unpacked = unpack::decompressed(Cursor::new(bytes)).map_err(|fault| fault.to_string());
+        let read =
+            unpacked.and_then(|mut input| input.read_to_end(&mut text).map_err(|error| error.to_string()));
+        let (url, path) = (self.url.clone(), drv.clone());
+        read.map_err(|reason| CacheError::Lies { url, path, reason })?;
+        Ok(Some(text))
+    }
+
+    /// The record to make of what the cache says.
+    pub fn record(&self, info: &NarInfo) -> PathInfo {
+        PathInfo {
             path: info.path.clone(),
             nar_hash: info.nar_hash,
             nar_size: info.nar_size,
@@ -222,7 +260,12 @@ impl Cache {
             content_address: info.content_address,
             signatures: info.signatures.clone(),
             ultimate: false,
-        };
+        }
+    }
+
+    /// The same, if it is to be believed.
+    pub fn believe(&self, info: &NarInfo, trust: &Trust) -> Result<PathInfo, CacheError> {
+        let record = self.record(info);
         match self.trusted || trust.accepts(&record) {
             true => Ok(record),
             false => Err(CacheError::Untrusted {

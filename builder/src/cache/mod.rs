@@ -18,11 +18,11 @@ use zeval_model::signature::{PublicKey, Signature, SignatureError, fingerprint};
 
 use crate::store::{PathInfo, StoreError};
 
-pub use download::{CopyOptions, copy_from, repair_from};
+pub use download::{CopyOptions, copy_from, descriptions, repair_from};
 pub use location::{Cache, Compression};
 pub use realisation::CachedRealisation;
 pub use substitute::{Offer, Substituter, Substitution, inputs};
-pub use upload::{UploadOptions, Uploaded, copy_to};
+pub use upload::{UploadOptions, Uploaded, copy_to, write_log};
 
 /// What can go wrong with a cache.
 #[derive(Debug, Error)]

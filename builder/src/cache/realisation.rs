@@ -50,9 +50,14 @@ impl CachedRealisation {
 
     /// The text of its file.
     pub fn to_json(&self) -> String {
+        self.as_json().to_string()
+    }
+
+    /// As [`CachedRealisation::to_json`], before it is text.
+    pub fn as_json(&self) -> Value {
         let mut value = self.unsigned();
         value["signatures"] = self.signatures.iter().map(ToString::to_string).collect();
-        value.to_string()
+        value
     }
 
     fn unsigned(&self) -> Value {

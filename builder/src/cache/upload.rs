@@ -65,7 +65,8 @@ pub fn copy_to(
         if failed.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let done = upload.one(info, index, &written).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+        let done =
+            upload.one(info, index, &written).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
         progress(done, infos.len());
         Ok::<_, CacheError>(())
     });
@@ -75,6 +76,18 @@ pub fn copy_to(
         upload.destination.sync()?;
     }
     Ok(written.into_inner().unwrap_or_else(PoisonError::into_inner).uploaded)
+}
+
+/// Writes the log of a build of `drv` to `cache`, which is made if there is none.
+pub fn write_log(
+    store: &Store,
+    cache: &Cache,
+    drv: &StorePath,
+    log: &[u8],
+    cancellation: &Cancellation,
+) -> Result<(), CacheError> {
+    let destination = Destination::open(cache, store, cancellation)?;
+    destination.write(&format!("log/{}", drv.base_name()), log)
 }
 
 /// What is known of those of `paths` that the cache does not have, references first.
@@ -218,7 +231,8 @@ impl Upload<'_> {
             let Ok(hash) = derivation.realisation_hash(&hashes) else { continue };
             let mut realisation = CachedRealisation::new(&hash, &output, path.clone());
             self.options.keys.iter().for_each(|key| realisation.sign(key));
-            self.destination.write(&CachedRealisation::file(&hash, &output), realisation.to_json().as_bytes())?;
+            self.destination
+                .write(&CachedRealisation::file(&hash, &output), realisation.to_json().as_bytes())?;
         }
         Ok(())
     }

@@ -12,7 +12,8 @@ use crate::cancel::Cancellation;
 /// More than any description of a store path has.
 const MAX_SIZE: u64 = 32 << 20;
 /// What is waited before a server is asked again that may answer later.
-pub(super) const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
+pub(super) const PAUSES: [Duration; 3] =
+    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
 
 /// The file at an http or https address; nothing if the server has none there. An error says in words why there is no
 /// answer.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,12 +16,14 @@ use zeval_builder::events::{Event, Silent};
 use zeval_builder::schedule::{Builder, DrvOutput};
 use zeval_builder::store::Store;
 use zeval_model::signature::SecretKey;
-use zeval_model::{Algorithm, StorePath};
+use zeval_model::{Algorithm, ContentMethod, StorePath};
 
 use crate::workshop::*;
 
 pub const CASES: &[(&str, fn())] = &[
     ("a_closure_goes_to_a_folder_and_back", a_closure_goes_to_a_folder_and_back),
+    ("a_cache_on_a_server_is_written_and_read", a_cache_on_a_server_is_written_and_read),
+    ("a_server_that_takes_nothing_is_named", a_server_that_takes_nothing_is_named),
     ("what_a_cache_has_is_not_built", what_a_cache_has_is_not_built),
     ("what_nobody_trusts_or_is_damaged_is_built", what_nobody_trusts_or_is_damaged_is_built),
     ("a_store_is_served", a_store_is_served),
@@ -68,6 +72,87 @@ fn a_closure_goes_to_a_folder_and_back() {
             assert_eq!(ours, theirs);
         }
     }
+}
+
+/// A server of the files in a folder, which takes files when `takes` lets it; as many requests as come until it is dropped.
+fn serve_folder(folder: &Path, takes: fn(usize) -> bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let folder = folder.to_owned();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            // A client that goes away is no failure of the test's.
+            let _ = answer(&stream.unwrap(), &folder, takes(number));
+        }
+    });
+    address
+}
+
+fn answer(mut stream: &TcpStream, folder: &Path, takes: bool) -> std::io::Result<()> {
+    let mut input = BufReader::new(stream);
+    let mut head = String::new();
+    while input.read_line(&mut head)? > 2 {}
+    let mut words = head.split(' ');
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let file = folder.join(path.trim_start_matches('/'));
+    let (status, body) = match (method, fs::read(&file)) {
+        ("GET", Ok(body)) => ("200 OK", body),
+        ("PUT", _) if takes => {
+            let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let mut body = vec![0; length.unwrap()];
+            input.read_exact(&mut body)?;
+            fs::create_dir_all(file.parent().unwrap())?;
+            fs::write(&file, body)?;
+            ("201 Created", Vec::new())
+        }
+        ("PUT", _) => ("503 Service Unavailable", Vec::new()),
+        _ => ("404 Not Found", Vec::new()),
+    };
+    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
+    stream.write_all(&body)
+}
+
+fn a_cache_on_a_server_is_written_and_read() {
+    let shop = Workshop::new();
+    let (top, mut paths) = closure(&shop.store);
+    paths.insert(add_large(&shop.store));
+    let folder = tempfile::tempdir().unwrap();
+    // Now and then it is too busy.
+    let cache = Cache::new(&serve_folder(folder.path(), |number| number % 5 != 3)).unwrap();
+    let options = UploadOptions { listings: true, ..UploadOptions::default() };
+    assert_eq!(upload(&shop.store, &cache, &paths, &options), 3);
+    assert_eq!(upload(&shop.store, &cache, &paths, &options), 0, "it is all there");
+    let other = Workshop::new();
+    assert_eq!(download(&other.store, &cache, &top).unwrap(), 2);
+    for path in &paths {
+        download(&other.store, &cache, path).unwrap();
+        assert!(other.store.is_intact(path).unwrap());
+    }
+    cache::write_log(&shop.store, &cache, &top, b"a log", &Cancellation::new()).unwrap();
+    assert_eq!(cache.read_log(&top, &Cancellation::new()).unwrap().unwrap(), b"a log");
+}
+
+fn a_server_that_takes_nothing_is_named() {
+    let shop = Workshop::new();
+    let (_, paths) = closure(&shop.store);
+    let cache = Cache::new("http://127.0.0.1:9/cache").unwrap();
+    let options = UploadOptions::default();
+    let error = cache::copy_to(&shop.store, &cache, &paths, &options, &Cancellation::new(), &|_, _| ());
+    assert!(error.unwrap_err().to_string().contains("http://127.0.0.1:9/cache"));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("nix-cache-info"), "StoreDir: /nix/store\n").unwrap();
+    let cache = Cache::new(&serve_folder(folder.path(), |_| false)).unwrap();
+    let error = cache::copy_to(&shop.store, &cache, &paths, &options, &Cancellation::new(), &|_, _| ());
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains(&cache.url) && text.contains("503 Service Unavailable"), "{text}");
+}
+
+/// A path that is compressed in several pieces.
+fn add_large(store: &Store) -> StorePath {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let numbers = (0..5_000_000_u64).map(|number| number / 3);
+    fs::write(file.path(), numbers.flat_map(u64::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    store.add_path("large", file.path(), ContentMethod::Nar, Algorithm::Sha256).unwrap()
 }
 
 /// A store with a derivation built and uploaded, and signed by `key`; an input of it that nothing at run time needs is not.

@@ -269,6 +269,9 @@ fn tree(beside: &Path, round: usize) -> PathBuf {
     fs::create_dir_all(folder.join("below")).unwrap();
     fs::write(folder.join("file"), vec![b'x'; 20_000]).unwrap();
     fs::write(folder.join("below/file"), vec![b'x'; 20_000]).unwrap();
-    fs::write(folder.join("below/other"), format!("{round}")).unwrap();
+    // More than a block of the disk, however well it is compressed.
+    let numbers = (0..4000_u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) + round as u64);
+    let noise: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
+    fs::write(folder.join("below/other"), noise).unwrap();
     folder
 }

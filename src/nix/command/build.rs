@@ -15,7 +15,7 @@ use super::{
     installables::{Meant, meant, meant_as_found, operands},
     setup::Setup,
 };
-use crate::commands::build_options;
+use crate::commands::build_options_in;
 
 pub fn run(call: &Call) -> Outcome<()> {
     let setup = call.setup()?;
@@ -51,7 +51,7 @@ pub fn run(call: &Call) -> Outcome<()> {
     }
     if call.has("--json") {
         let built: Outcome<Vec<Value>> = meant.iter().map(|meant| as_json(&store, meant)).collect();
-        println!("{}", json!(built?));
+        call.print_json(&json!(built?));
     }
     if call.has("--print-out-paths") {
         for meant in &meant {
@@ -62,7 +62,7 @@ pub fn run(call: &Call) -> Outcome<()> {
 }
 
 fn realiser<'s>(call: &Call, setup: &Setup, store: &'s Store) -> Outcome<Realiser<'s>> {
-    let options = build_options(&setup.build, &setup.language.option)?;
+    let options = build_options_in(&setup.build, &call.common.settings)?;
     let mut realiser = Realiser::new(store, options, &call.common);
     realiser.named = true;
     Ok(realiser)

@@ -85,7 +85,7 @@ pub fn show(call: &Call) -> Outcome<()> {
         }
     }
     if call.has("--json") {
-        println!("{}", Value::Object(all));
+        call.print_json(&Value::Object(all));
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `nix copy`: store paths to and from binary caches and hosts.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use zeval_builder::{
     cache::{self, Cache, Compression, CopyOptions, Trust, UploadOptions},
@@ -21,22 +21,23 @@ use super::{
 use crate::commands::{host::Host, store::secret_key};
 
 /// Where else store paths can be.
-enum Place {
+pub enum Place {
     Cache(Box<Cache>),
     Host(Host),
     /// Another store of this machine.
-    Store(Box<Store>),
+    Store(Arc<Store>),
 }
 
 impl Place {
-    fn of(call: &Call, url: &str) -> Outcome<Place> {
+    /// The place that an address means.
+    pub fn of(call: &Call, url: &str) -> Outcome<Place> {
         const SCHEMES: [&str; 3] = ["file", "http", "https"];
         if let Some(host) = Host::of(url) {
             return Ok(Place::Host(host));
         }
         if let Some(folder) = location::local(url).map_err(Stop::of)? {
             let syncing = call.common.settings.syncing();
-            return Ok(Place::Store(Box::new(Store::open_syncing(&folder, syncing)?)));
+            return Ok(Place::Store(Arc::new(Store::open_syncing(&folder, syncing)?)));
         }
         match url.split_once("://") {
             Some((scheme, _)) if !SCHEMES.contains(&scheme) => {

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     commands::{
         announce::Announcer,
-        build_options,
+        build_options_in,
         run::{find, with_found},
         targets::{Found, Target, collect_outputs},
     },
@@ -137,7 +137,7 @@ pub fn in_store(store: &Store, operand: &str) -> Outcome<Option<Meant>> {
 
 /// Attribute paths in what `--file` or `--expr` gives.
 fn of_expression(call: &Call, setup: &Setup, operands: &[String]) -> Outcome<Vec<Meant>> {
-    let options = build_options(&setup.build, &setup.language.option)?;
+    let options = build_options_in(&setup.build, &call.common.settings)?;
     let store = setup.context.store()?;
     let whole = [String::new()];
     let mut all = Vec::new();

@@ -5,19 +5,28 @@ mod build;
 mod config;
 mod copy;
 mod evaluate;
+mod exchange;
 mod flake;
 mod hashes;
 mod installables;
+mod known;
 mod objects;
 mod path_info;
 mod profile;
+mod realisation;
 mod registry;
 mod search;
 mod setup;
 mod upkeep;
 mod why_depends;
 
-use std::{collections::BTreeSet, ffi::OsString, process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    io::{IsTerminal, Read},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use zeval_builder::store::Store;
 use zeval_model::StorePath;
@@ -42,8 +51,9 @@ Those for stores, hashes and keys:
 
   nix path-info, nix copy, nix log, nix why-depends
   nix config show|check
-  nix store add|add-file|add-path|cat|delete|diff-closures|dump-path|gc|info|ls|make-content-addressed|optimise|
-            path-from-hash-part|prefetch-file|repair|sign|verify
+  nix store add|add-file|add-path|cat|copy-log|copy-sigs|delete|diff-closures|dump-path|gc|info|ls|
+            make-content-addressed|optimise|path-from-hash-part|prefetch-file|repair|sign|verify
+  nix realisation info
   nix hash  file|path|convert|to-base16|to-base32|to-base64|to-sri
   nix nar   cat|ls|pack
   nix key   generate-secret|convert-secret-to-public
@@ -62,7 +72,9 @@ struct Entry {
 }
 
 /// Flags of every command, with those of [`setup`] for the commands that evaluate.
-const SHARED: [&str; 4] = ["-L|--print-build-logs", "--offline", "--refresh", "--no-net"];
+const SHARED: [&str; 5] = ["-L|--print-build-logs", "--offline", "--refresh", "--no-net", "--stdin"];
+/// Whether JSON is laid out for people.
+const LAYOUT: [&str; 2] = ["--pretty", "--no-pretty"];
 const SOURCE: [&str; 2] = ["-f|--file", "--expr|-E"];
 const COMMAND: &str = "-c|--command";
 /// The first name of [`COMMAND`]: all behind it is the command.
@@ -151,6 +163,10 @@ const COMMANDS: &[Entry] = &[
             switches: &[RECURSIVE, "--all", "--no-contents", "--no-trust"] },
     Entry { words: &["store", "repair"], run: upkeep::repair, switches: &[RECURSIVE, "--all"], valued: &[] },
     Entry { words: &["store", "sign"], run: upkeep::sign, switches: &[RECURSIVE, "--all"], valued: &["-k|--key-file"] },
+    Entry { words: &["store", "copy-log"], run: exchange::copy_log, switches: &[], valued: &["--to", "--from"] },
+    Entry { words: &["store", "copy-sigs"], run: exchange::copy_signatures, switches: &[RECURSIVE, "--all"],
+            valued: &["-s|--substituter"] },
+    Entry { words: &["realisation", "info"], run: realisation::info, switches: &[JSON], valued: &[] },
     Entry { words: &["store", "make-content-addressed"], run: upkeep::make_content_addressed,
             switches: &[RECURSIVE, JSON], valued: &[] },
     Entry { words: &["store", "info"], run: upkeep::info, switches: &[JSON], valued: &[] },
@@ -247,6 +263,11 @@ fn parse_and_run(arguments: &[OsString]) -> Outcome<()> {
     if switches.contains("--refresh") {
         common.settings.set("tarball-ttl", "0");
     }
+    if switches.contains("--stdin") {
+        let mut words = String::new();
+        std::io::stdin().read_to_string(&mut words)?;
+        common.operands.extend(words.split_whitespace().map(OsString::from));
+    }
     common.show_warnings();
     (entry.run)(&Call { common, switches, values, words: entry.words, tail })
 }
@@ -273,8 +294,10 @@ impl Entry {
             "search",
             "edit",
             "print-dev-env",
+            "realisation",
         ];
-        let others = ["verify", "sign", "make-content-addressed", "repair", "delete"];
+        let others =
+            ["verify", "sign", "make-content-addressed", "repair", "delete", "copy-log", "copy-sigs"];
         groups.contains(&self.words[0])
             || matches!(self.words, ["path-info" | "copy"])
             || matches!(self.words, ["store", command] if others.contains(command))
@@ -283,7 +306,8 @@ impl Entry {
     /// The first name of a switch of the command.
     fn switch(&self, flag: &str) -> Option<&'static str> {
         let shared = || known(&SHARED, flag).or(known(&setup::SWITCHES, flag));
-        known(self.switches, flag).or_else(|| self.evaluates().then(shared).flatten())
+        let layout = || self.switches.contains(&JSON).then(|| known(&LAYOUT, flag)).flatten();
+        known(self.switches, flag).or_else(|| self.evaluates().then(shared).flatten()).or_else(layout)
     }
 
     /// The first name of a flag of the command that has a value.
@@ -310,12 +334,19 @@ fn without_command(words: &[String]) -> Outcome<()> {
     }
 }
 
+const SUB_COMMANDS: &str = "sub-commands:";
+/// How long lines of text are at the most.
+const WIDTH: usize = 58;
+
 fn sub_command<'e>(group: &str, word: Option<&String>, entries: &[&'e Entry]) -> Outcome<&'e Entry> {
     let Some(word) = word.filter(|word| !word.starts_with('-')) else {
         let known = entries.iter().map(|entry| entry.words[1]).filter(|word| *word != "install");
         let names: Vec<String> = known.map(|word| format!("· {word}")).collect();
         let names = names.join("\n  ");
-        return usage(format!("nix {group} requires a sub-command. Available sub-commands:\n\n  {names}"));
+        let first = format!("nix {group} requires a sub-command. Available");
+        // Nix breaks lines.
+        let between = if first.len() + SUB_COMMANDS.len() <= WIDTH { " " } else { "\n" };
+        return usage(format!("{first}{between}{SUB_COMMANDS}\n\n  {names}"));
     };
     match entries.iter().find(|entry| entry.words[1] == *word) {
         Some(entry) => Ok(entry),
@@ -406,5 +437,14 @@ impl Call {
 
     fn warn(&self, text: impl std::fmt::Display) {
         self.common.warn(text);
+    }
+
+    /// Prints JSON: laid out for people if they are to read it.
+    fn print_json(&self, value: &serde_json::Value) {
+        let stdout = std::io::stdout();
+        let is_pretty = self.has("--pretty") || !self.has("--no-pretty") && stdout.is_terminal();
+        let text = if is_pretty { format!("{value:#}\n") } else { format!("{value}\n") };
+        // Nobody reads on: that is no error of ours.
+        let _ = std::io::Write::write_all(&mut stdout.lock(), text.as_bytes());
     }
 }

@@ -3,7 +3,10 @@
 use std::{io, path::Path};
 
 use serde_json::json;
-use zeval_model::{Algorithm, ContentAddress, ContentMethod, Hash, ingest, nar, store_path::References};
+use zeval_builder::{cache::Cache, cancel::Cancellation};
+use zeval_model::{
+    Algorithm, ContentAddress, ContentMethod, Hash, StorePath, ingest, nar, store_path::References,
+};
 
 use super::{
     super::{
@@ -12,7 +15,7 @@ use super::{
         place,
         prefetch::{Wish, prefetch as fetch},
     },
-    Call,
+    Call, known,
 };
 use crate::commands::store::{differences, listing, split};
 
@@ -104,7 +107,7 @@ pub fn prefetch(call: &Call) -> Outcome<()> {
     };
     let (path, hash) = fetch(&*call.store()?, &wish)?;
     match call.has("--json") {
-        true => println!("{}", json!({ "storePath": path.to_string(), "hash": hash.to_sri() })),
+        true => call.print_json(&json!({ "storePath": path.to_string(), "hash": hash.to_sri() })),
         false => call.say(format!("Downloaded '{url}' to '{path}' (hash '{}').", hash.to_sri())),
     }
     Ok(())
@@ -120,6 +123,9 @@ pub fn diff_closures(call: &Call) -> Outcome<()> {
 }
 
 pub fn log(call: &Call) -> Outcome<()> {
+    if let Some(cache) = known::cache(call)? {
+        return call.common.operands.iter().try_for_each(|word| log_of_cache(call, &cache, word));
+    }
     let store = call.store()?;
     for word in &call.common.operands {
         let path = place::store_path(&store, word)?;
@@ -128,11 +134,46 @@ pub fn log(call: &Call) -> Outcome<()> {
             false => store.info(&path)?.and_then(|info| info.deriver),
         };
         let log = drv.as_ref().map(|drv| store.read_log(drv)).transpose()?.flatten();
-        let Some(log) = log else {
-            return fail(format!("build log of '{path}' is not available"));
+        let (log, place) = match (log, &drv) {
+            (Some(log), _) => (log, "local".to_owned()),
+            (None, Some(drv)) => match substituted_log(call, drv)? {
+                Some(found) => found,
+                None => return fail(format!("build log of '{path}' is not available")),
+            },
+            (None, None) => return fail(format!("build log of '{path}' is not available")),
         };
-        call.say(format!("got build log for '{path}' from 'local'"));
+        call.say(format!("got build log for '{path}' from '{place}'"));
         let _ = io::Write::write_all(&mut io::stdout(), &log);
     }
     Ok(())
+}
+
+fn log_of_cache(call: &Call, cache: &Cache, word: &std::ffi::OsStr) -> Outcome<()> {
+    let cancellation = Cancellation::new();
+    let path = StorePath::split_absolute(&word.to_string_lossy())?.0;
+    let drv = match path.is_derivation() {
+        true => Some(path.clone()),
+        false => cache.info(&path, &cancellation)?.and_then(|info| info.deriver),
+    };
+    let log = drv.map(|drv| cache.read_log(&drv, &cancellation)).transpose()?.flatten();
+    let Some(log) = log else { return fail(format!("build log of '{path}' is not available")) };
+    call.say(format!("got build log for '{path}' from '{}'", cache.url));
+    let _ = io::Write::write_all(&mut io::stdout(), &log);
+    Ok(())
+}
+
+/// The log that a cache has which builds take from, and that cache's address. One that does not answer is passed over.
+fn substituted_log(call: &Call, drv: &StorePath) -> Outcome<Option<(Vec<u8>, String)>> {
+    if call.common.settings.is_on("substitute") == Some(false) {
+        return Ok(None);
+    }
+    for url in call.common.settings.words("substituters") {
+        let cache = Cache::new(&url)?;
+        match cache.read_log(drv, &Cancellation::new()) {
+            Ok(Some(log)) => return Ok(Some((log, cache.url))),
+            Ok(None) => {}
+            Err(error) => call.warn(error),
+        }
+    }
+    Ok(None)
 }

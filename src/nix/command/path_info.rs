@@ -3,17 +3,18 @@
 use std::{collections::BTreeMap, fmt::Write as _, io::Write as _};
 
 use serde_json::{Map, Value, json};
+use zeval_builder::cache::Cache;
 use zeval_builder::store::{PathInfo, references_first};
 use zeval_model::{ContentMethod, StorePath};
 
 use super::{
     super::outcome::{Outcome, usage},
     Call,
+    known::{self, Descriptions},
 };
 use crate::commands::store::inspect::{as_json, closure_sizes};
 
 pub fn run(call: &Call) -> Outcome<()> {
-    let store = call.store()?;
     let format = match (call.has("--json"), call.value("--json-format")) {
         (false, _) => None,
         (_, Some("1")) => Some(1),
@@ -27,6 +28,10 @@ pub fn run(call: &Call) -> Outcome<()> {
         }
         (_, Some(other)) => return usage(format!("invalid value '{other}' for '--json-format'")),
     };
+    if let Some(cache) = known::cache(call)? {
+        return of_cache(call, cache, format);
+    }
+    let store = call.store()?;
     let mut missing = Vec::new();
     let paths = match format {
         Some(_) if !call.has("--all") => {
@@ -47,13 +52,25 @@ pub fn run(call: &Call) -> Outcome<()> {
     let infos = store.infos(&paths)?;
     let order = references_first(&infos);
     let sizes = if call.has("-S") { closure_sizes(&store, &infos)? } else { BTreeMap::new() };
-    let mut out = String::new();
     match format {
-        Some(version) => out = format!("{}\n", all_as_json(version, &infos, &missing, &sizes)),
-        None => table(call, &order, &infos, &sizes, &mut out),
+        Some(version) => call.print_json(&all_as_json(version, &infos, &missing, &sizes, None)),
+        None => table(call, &order, &infos, &sizes),
     }
-    // Nobody reads on: that is no error of ours.
-    let _ = std::io::stdout().write_all(out.as_bytes());
+    Ok(())
+}
+
+/// The same of a binary cache.
+fn of_cache(call: &Call, cache: Cache, format: Option<u32>) -> Outcome<()> {
+    let (described, named) = Descriptions::read(call, cache)?;
+    let sizes = if call.has("-S") { described.closure_sizes() } else { BTreeMap::new() };
+    let mut infos = described.infos();
+    if !call.has("-r") {
+        infos.retain(|path, _| named.contains(path));
+    }
+    match format {
+        Some(version) => call.print_json(&all_as_json(version, &infos, &[], &sizes, Some(&described))),
+        None => table(call, &references_first(&infos), &infos, &sizes),
+    }
     Ok(())
 }
 
@@ -62,8 +79,8 @@ fn table(
     order: &[StorePath],
     infos: &BTreeMap<StorePath, PathInfo>,
     sizes: &BTreeMap<StorePath, u64>,
-    out: &mut String,
 ) {
+    let mut out = String::new();
     let has_columns = call.has("-s") || call.has("-S") || call.has("--sigs");
     let width = order.iter().map(|path| path.to_string().len()).max().filter(|_| has_columns).unwrap_or(0);
     let size = |bytes: u64| match call.has("-h") {
@@ -88,6 +105,8 @@ fn table(
         }
         out.push('\n');
     }
+    // Nobody reads on: that is no error of ours.
+    let _ = std::io::stdout().write_all(out.as_bytes());
 }
 
 /// A size for people in a column.
@@ -101,6 +120,7 @@ fn all_as_json(
     infos: &BTreeMap<StorePath, PathInfo>,
     missing: &[StorePath],
     sizes: &BTreeMap<StorePath, u64>,
+    described: Option<&Descriptions>,
 ) -> Value {
     let mut all = Map::new();
     let name = |path: &StorePath| if version == 1 { path.to_string() } else { path.base_name().to_owned() };
@@ -109,6 +129,9 @@ fn all_as_json(
     }
     for (path, info) in infos {
         let mut object = as_json(info, sizes.get(path).copied());
+        if let Some(described) = described {
+            described.extend(path, &mut object);
+        }
         if version == 2 {
             object["ca"] = info.content_address.map_or(Value::Null, |address| {
                 let method = match address.method {

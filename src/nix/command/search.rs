@@ -116,7 +116,7 @@ fn in_expression(call: &Call, search: &mut Search, path: &str) -> Outcome<()> {
     let mut source = setup.source(call, Some(path).filter(|path| !path.is_empty()));
     source.language.pure_eval = false;
     let store = setup.context.store()?;
-    let options = crate::commands::build_options(&setup.build, &setup.language.option)?;
+    let options = crate::commands::build_options_in(&setup.build, &call.common.settings)?;
     let found = setup.context.evaluate(&source, &store, &options, |evaluator, value, given| {
         let mut part =
             Search { wanted: search.wanted.clone(), excluded: search.excluded.clone(), found: Vec::new() };
@@ -266,7 +266,7 @@ pub fn edit(call: &Call) -> Outcome<()> {
     let operand = words.first().map(String::as_str);
     let source = setup.source(call, operand);
     let store = setup.context.store()?;
-    let options = crate::commands::build_options(&setup.build, &setup.language.option)?;
+    let options = crate::commands::build_options_in(&setup.build, &call.common.settings)?;
     let found = setup.context.evaluate(&source, &store, &options, |evaluator, value, given| {
         let value = evaluation::auto_call(evaluator, value, given)?;
         match at(evaluator, value, "meta.position")? {

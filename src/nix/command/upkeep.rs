@@ -16,7 +16,7 @@ use super::{
         realise::Lines,
         store::location,
     },
-    Call,
+    Call, known,
 };
 use crate::commands::store::{human, secret_key};
 
@@ -134,7 +134,7 @@ pub fn make_content_addressed(call: &Call) -> Outcome<()> {
     if call.has("--json") {
         let rewrites: serde_json::Map<_, _> =
             chosen.map(|(from, to)| (from.to_string(), json!(to.to_string()))).collect();
-        println!("{}", json!({ "rewrites": rewrites }));
+        call.print_json(&json!({ "rewrites": rewrites }));
         return Ok(());
     }
     chosen.for_each(|(from, to)| call.say(format!("rewrote '{from}' to '{to}'")));
@@ -148,11 +148,19 @@ pub fn info(call: &Call) -> Outcome<()> {
     if !call.common.operands.is_empty() {
         return fail("no arguments expected");
     }
+    if let Some(cache) = known::cache(call)? {
+        let cache = cache.open(&Cancellation::new())?;
+        match call.has("--json") {
+            true => call.print_json(&json!({ "trusted": true, "url": cache.url })),
+            false => eprintln!("Store URL: {}\nTrusted: 1", cache.url),
+        }
+        return Ok(());
+    }
     call.store()?;
     let url = location(&call.common).unwrap_or_else(|| "local".into());
     let version = super::super::VERSION;
     if call.has("--json") {
-        println!("{}", json!({ "trusted": true, "url": url, "version": version }));
+        call.print_json(&json!({ "trusted": true, "url": url, "version": version }));
         return Ok(());
     }
     // Nix says this on the standard error, too.

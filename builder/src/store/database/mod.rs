@@ -481,11 +481,7 @@ fn insert_path(connection: &Connection, info: &PathInfo, boot: &str) -> rusqlite
     Ok(fresh)
 }
 
-fn insert_fresh_path(
-    connection: &Connection,
-    info: &PathInfo,
-    boot: &str,
-) -> rusqlite::Result<Option<i64>> {
+fn insert_fresh_path(connection: &Connection, info: &PathInfo, boot: &str) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached(
             "INSERT INTO path (base_name, nar_hash, nar_size, registered, deriver, content_address, unsynced,
