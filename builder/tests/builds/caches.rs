@@ -98,7 +98,9 @@ fn answer(mut stream: &TcpStream, folder: &Path, takes: bool) -> std::io::Result
     let (status, body) = match (method, fs::read(&file)) {
         ("GET", Ok(body)) => ("200 OK", body),
         ("PUT", _) if takes => {
-            let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let length = head
+                .lines()
+                .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
             let mut body = vec![0; length.unwrap()];
             input.read_exact(&mut body)?;
             fs::create_dir_all(file.parent().unwrap())?;
