@@ -66,8 +66,11 @@ pub enum StoreCommand {
     Export(Paths),
     /// Add paths that `export` or `nix-store --export` wrote, from standard input
     Import,
-    /// Make equal files hard links of each other
+    /// Let equal files share their blocks on the disk where the file system can, else make them hard links of each other
     Optimise {
+        /// Make hard links, whatever the file system can
+        #[arg(long)]
+        hard_links: bool,
         /// Print what was saved as JSON
         #[arg(long)]
         json: bool,

@@ -326,7 +326,11 @@ fn substitution(flags: &BuildFlags, settings: &NixSettings) -> Result<Option<Arc
     if caches.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Arc::new(Substitution { caches, trust: trust(&flags.trusted_public_key)? })))
+    let mut keys = settings.words("trusted-public-keys");
+    keys.extend(flags.trusted_public_key.iter().cloned());
+    let mut trust = copy::trust_in(&keys)?;
+    trust.require_signatures = settings.is_on("require-sigs").unwrap_or(true);
+    Ok(Some(Arc::new(Substitution { caches, trust })))
 }
 
 /// The files of the machine that every build is to see, as `TARGET` or `TARGET=SOURCE`, with `?` at the end if they may be

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use zeval_model::{Algorithm, Hash, Hasher, NarInfo, StorePath};
+use zeval_model::{Algorithm, Hash, Hasher, NarInfo, StorePath, store_dir};
 
 use super::CachedRealisation;
 use super::location::DESCRIPTION;
@@ -141,8 +141,9 @@ impl Folder {
         };
         let names = young("")?;
         if names.iter().any(|name| name == DESCRIPTION) {
+            // What writes here is for this store only.
             let text = fs::read_to_string(self.path.join(DESCRIPTION)).unwrap_or_default();
-            if !text.contains("StoreDir: ") {
+            if !text.lines().any(|line| line.strip_prefix("StoreDir: ") == Some(store_dir())) {
                 fs::remove_file(self.path.join(DESCRIPTION))?;
             }
         }

@@ -25,6 +25,11 @@ impl CachedRealisation {
         CachedRealisation { id, path, signatures: BTreeSet::new(), dependents: Map::new() }
     }
 
+    /// Whether it is of that output: a cache may give one that somebody signed for another.
+    pub fn is_of(&self, drv: &Hash, output: &str) -> bool {
+        self.id == id(drv, output)
+    }
+
     /// Its file in a cache.
     pub fn file(drv: &Hash, output: &str) -> String {
         format!("realisations/{}.doi", id(drv, output))

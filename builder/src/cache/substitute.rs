@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use zeval_model::derivation::HashCache;
-use zeval_model::{Derivation, NarInfo, StorePath};
+use zeval_model::{Derivation, Hash, NarInfo, StorePath};
 
 use super::download::{self, Wanted, ask, missing};
 use super::{Cache, CacheError, CachedRealisation, Trust};
@@ -209,24 +209,49 @@ impl Search<'_> {
     /// Asks what outputs were built to whose paths follow from their contents.
     fn find_realisations(&self, questions: &mut [Question]) {
         let hashes = HashCache::new(|path: &StorePath| self.store.read_derivation(path));
-        let mut files = Vec::new();
+        let mut asked = Vec::new();
         for (index, question) in questions.iter().enumerate() {
             if question.path.is_none()
                 && may_substitute(&question.drv)
                 && let Ok(hash) = question.drv.realisation_hash(&hashes)
             {
-                files.push((index, CachedRealisation::file(&hash, &question.output.output)));
+                asked.push((index, hash, &question.output.output));
             }
         }
-        let answers = in_parallel(&files, 16, |(index, file)| {
+        let told = Mutex::new(BTreeSet::new());
+        let answers = in_parallel(&asked, 16, |(index, hash, output)| {
             self.caches.iter().find_map(|cache| {
-                let text = cache.read(file, self.cancellation).ok().flatten()?;
-                let realisation = CachedRealisation::parse(&text).ok()?;
-                (cache.trusted || realisation.is_trusted(self.trust)).then_some((*index, realisation.path))
+                let path = self.find_realisation(cache, hash, output).unwrap_or_else(|reason| {
+                    // Once: what is wrong with one is wrong with many.
+                    if told.lock().unwrap_or_else(PoisonError::into_inner).insert(&cache.url) {
+                        let (url, name) = (&cache.url, &questions[*index].drv.name);
+                        self.warn(format!(
+                            "what the cache {url} says of output '{output}' of {name} is not used: {reason}"
+                        ));
+                    }
+                    None
+                });
+                path.map(|path| (*index, path))
             })
         });
-        for (index, path) in answers.into_iter().flatten() {
+        let answers: Vec<_> = answers.into_iter().flatten().collect();
+        for (index, path) in answers {
             questions[index].path = Some(path);
+        }
+    }
+
+    /// The path that `cache` knows an output to have been built to; an error if that cannot be believed.
+    fn find_realisation(&self, cache: &Cache, drv: &Hash, output: &str) -> Result<Option<StorePath>, String> {
+        let text = cache.read(&CachedRealisation::file(drv, output), self.cancellation);
+        // A cache that does not answer is told of where its paths are asked for.
+        let Some(text) = text.ok().flatten() else { return Ok(None) };
+        let realisation = CachedRealisation::parse(&text)?;
+        if !realisation.is_of(drv, output) {
+            return Err(format!("it is about '{}'", realisation.id));
+        }
+        match cache.trusted || realisation.is_trusted(self.trust) {
+            true => Ok(Some(realisation.path)),
+            false => Err("it is signed by no key that is trusted".to_owned()),
         }
     }
 

@@ -1,36 +1,52 @@
-//! Equal files become one: hard links to files that are kept by their contents.
+//! Equal files become one: hard links to files that are kept by their contents, or files that share their blocks on the disk.
 
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use zeval_model::{Algorithm, ContentMethod, StorePath, ingest};
 
+use super::extents::{self, Shared};
 use super::{IoContext, Store, StoreError, seal};
 use crate::cancel::Cancellation;
+
+/// How equal files are made one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    HardLinks,
+    /// The same blocks on the disk where the file system can, else hard links.
+    Blocks,
+}
 
 /// What was saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
+    /// Files that became hard links.
     pub files: u64,
+    /// Files that share blocks since.
+    pub sharing_blocks: u64,
     pub bytes: u64,
 }
 
 #[derive(Default)]
 struct Counters {
     files: AtomicU64,
+    sharing_blocks: AtomicU64,
     bytes: AtomicU64,
     next: AtomicUsize,
     done: AtomicUsize,
+    /// Whether hard links are made: asked for, or all that the file system can.
+    links: AtomicBool,
 }
 
 impl Store {
-    /// Makes equal files of all valid paths hard links of each other, on all cores.
+    /// Makes equal files of all valid paths one, on all cores.
     pub fn optimise(
         &self,
+        sharing: Sharing,
         cancellation: &Cancellation,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Saved, StoreError> {
@@ -39,7 +55,7 @@ impl Store {
         // Else a power cut could take the file that a path shares with a younger one.
         self.sync()?;
         let paths: Vec<StorePath> = self.all_valid()?.into_iter().collect();
-        let counters = Counters::default();
+        let counters = Counters { links: (sharing == Sharing::HardLinks).into(), ..Counters::default() };
         let work = || -> Result<(), StoreError> {
             let scratch = self.temporary_folder()?;
             while let Some(path) = paths.get(counters.next.fetch_add(1, Ordering::Relaxed)) {
@@ -63,7 +79,11 @@ impl Store {
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             workers.into_iter().try_for_each(|worker| worker.join().unwrap_or(Err(StoreError::Cancelled)))
         })?;
-        Ok(Saved { files: counters.files.into_inner(), bytes: counters.bytes.into_inner() })
+        Ok(Saved {
+            files: counters.files.into_inner(),
+            sharing_blocks: counters.sharing_blocks.into_inner(),
+            bytes: counters.bytes.into_inner(),
+        })
     }
 
     /// Sees to it that no other file will be linked to one in the tree `damaged`.
@@ -135,6 +155,19 @@ impl Store {
             if shared.ino() == found.ino() || shared.len() != found.len() {
                 return Ok(());
             }
+            if !counters.links.load(Ordering::Relaxed) {
+                match share_blocks(&link, at, found.len()) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error).doing("share blocks with", at),
+                    Ok(Shared::Unsupported) => counters.links.store(true, Ordering::Relaxed),
+                    Ok(Shared::Now) => {
+                        counters.sharing_blocks.fetch_add(1, Ordering::Relaxed);
+                        counters.bytes.fetch_add(found.blocks() * 512, Ordering::Relaxed);
+                        return Ok(());
+                    }
+                    Ok(Shared::Before | Shared::Not) => return Ok(()),
+                }
+            }
             return match replace(&link, at, scratch) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) if error.kind() == io::ErrorKind::TooManyLinks => Ok(()),
@@ -149,6 +182,10 @@ impl Store {
             };
         }
     }
+}
+
+fn share_blocks(link: &Path, at: &Path, length: u64) -> io::Result<Shared> {
+    extents::share(&File::open(link)?, &File::open(at)?, length)
 }
 
 /// Puts another name of `link` in the place of `at`, in one step, and gives the folder its metadata back.

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use zeval_builder::cache::serve::Server;
 use zeval_builder::cache::{
-    self, Cache, CacheError, Compression, CopyOptions, Substitution, Trust, UploadOptions,
+    self, Cache, CacheError, CachedRealisation, Compression, CopyOptions, Substitution, Trust, UploadOptions,
 };
 use zeval_builder::cancel::Cancellation;
 use zeval_builder::events::{Event, Silent};
 use zeval_builder::schedule::{Builder, DrvOutput};
-use zeval_builder::store::Store;
+use zeval_builder::store::{Sharing, Store};
 use zeval_model::signature::SecretKey;
-use zeval_model::{Algorithm, ContentMethod, StorePath};
+use zeval_model::{Algorithm, ContentMethod, Hash, StorePath};
 
 use crate::workshop::*;
 
@@ -26,6 +26,10 @@ pub const CASES: &[(&str, fn())] = &[
     ("a_server_that_takes_nothing_is_named", a_server_that_takes_nothing_is_named),
     ("what_a_cache_has_is_not_built", what_a_cache_has_is_not_built),
     ("what_nobody_trusts_or_is_damaged_is_built", what_nobody_trusts_or_is_damaged_is_built),
+    (
+        "what_was_signed_for_another_output_is_not_believed",
+        what_was_signed_for_another_output_is_not_believed,
+    ),
     ("a_store_is_served", a_store_is_served),
     ("damaged_files_are_taken_from_a_cache", damaged_files_are_taken_from_a_cache),
     ("an_export_is_imported", an_export_is_imported),
@@ -243,6 +247,21 @@ fn what_nobody_trusts_or_is_damaged_is_built() {
     assert!(warnings(&recorder).contains("nonsense"), "{}", warnings(&recorder));
 }
 
+fn what_was_signed_for_another_output_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SecretKey::from_seed("test-1", &[7; 32]);
+    let (_shop, _, built) = built_and_uploaded(folder.path(), &key);
+    let mut other = CachedRealisation::new(&Hash::of(Algorithm::Sha256, b"other"), "out", built);
+    other.sign(&key);
+    for file in fs::read_dir(folder.path().join("realisations")).unwrap() {
+        fs::write(file.unwrap().path(), other.to_json()).unwrap();
+    }
+    let trust = Trust { keys: vec![key.public_key()], require_signatures: true };
+    let (_, recorder) = build_with(Substitution { caches: vec![cache_in(folder.path())], trust });
+    assert_eq!(recorder.started(), ["base", "middle", "top"]);
+    assert!(warnings(&recorder).contains("it is about"), "{}", warnings(&recorder));
+}
+
 fn a_store_is_served() {
     let shop = Workshop::new();
     let (top, paths) = closure(&shop.store);
@@ -276,7 +295,7 @@ fn damaged_files_are_taken_from_a_cache() {
     let folder = tempfile::tempdir().unwrap();
     let cache = cache_in(folder.path());
     upload(&shop.store, &cache, &paths, &UploadOptions::default());
-    shop.store.optimise(&Cancellation::new(), &|_, _| ()).unwrap();
+    shop.store.optimise(Sharing::HardLinks, &Cancellation::new(), &|_, _| ()).unwrap();
     let place = shop.store.physical(&top);
     zeval_builder::store::remove_tree(&place).unwrap();
     fs::write(&place, "other").unwrap();

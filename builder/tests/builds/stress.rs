@@ -8,7 +8,7 @@ use std::time::Duration;
 use zeval_builder::cancel::Cancellation;
 use zeval_builder::events::Silent;
 use zeval_builder::schedule::{Builder, DrvOutput};
-use zeval_builder::store::{CollectOptions, Store, VerifyOptions};
+use zeval_builder::store::{CollectOptions, Sharing, Store, VerifyOptions};
 use zeval_model::{Algorithm, ContentMethod};
 
 use crate::workshop::*;
@@ -38,7 +38,7 @@ pub fn child(arguments: &[String]) -> ! {
             0 | 1 => build(store, random.below(5)),
             2 => add(&store, random.below(20)),
             3 => collect(&store),
-            4 => drop(store.optimise(&Cancellation::new(), &|_, _| ()).unwrap()),
+            4 => drop(store.optimise(Sharing::HardLinks, &Cancellation::new(), &|_, _| ()).unwrap()),
             _ => verify(&store),
         }
     }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use zeval_builder::cache::{self, Cache, CopyOptions, Trust, UploadOptions};
 use zeval_builder::cancel::Cancellation;
 use zeval_builder::events::Silent;
-use zeval_builder::store::{CollectOptions, Store, Syncing};
+use zeval_builder::store::{CollectOptions, Sharing, Store, Syncing};
 use zeval_model::{Algorithm, ContentMethod, StorePath};
 
 /// The first argument that makes this program that process.
@@ -251,7 +251,7 @@ fn change_much(dir: &Path, boot: &str, synced: bool, notes: &Notes) {
         drop(store.delete(&BTreeSet::from([later, unwanted]), &Cancellation::new()));
         // Files that are like those that are on disk, and are not.
         note(&add("a-tree-that-comes-first"));
-        store.optimise(&Cancellation::new(), &|_, _| ()).unwrap();
+        store.optimise(Sharing::HardLinks, &Cancellation::new(), &|_, _| ()).unwrap();
     }
     drop(store);
     // Nothing is pinned now: only what is linked stays.

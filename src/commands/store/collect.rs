@@ -1,7 +1,7 @@
 //! What takes room and what keeps it: collecting, roots, deleting, sharing equal files.
 
 use serde_json::json;
-use zeval_builder::store::{CollectOptions, Collected, Limit};
+use zeval_builder::store::{CollectOptions, Collected, Limit, Saved, Sharing};
 
 use super::{Context, Result, count_of, human, named, store_path};
 use crate::{
@@ -110,20 +110,30 @@ pub fn roots(context: &Context, arguments: &Roots) -> Result<()> {
 }
 
 /// `zeval store optimise`
-pub fn optimise(context: &Context, json: bool) -> Result<()> {
+pub fn optimise(context: &Context, hard_links: bool, json: bool) -> Result<()> {
+    let sharing = if hard_links { Sharing::HardLinks } else { Sharing::Blocks };
     let store = context.store()?;
     let bar = bar(&context.global, "sharing files", 0);
-    let saved = store.optimise(&context.cancellation, &|done, total| {
+    let saved = store.optimise(sharing, &context.cancellation, &|done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();
     let saved = saved?;
     if json {
-        println!("{}", json!({ "files": saved.files, "bytes": saved.bytes }));
+        let Saved { files, sharing_blocks, bytes } = saved;
+        println!("{}", json!({ "files": files, "sharingBlocks": sharing_blocks, "bytes": bytes }));
     } else if !context.global.quiet {
-        let files = count_of(saved.files as usize, "file");
-        eprintln!("{files} linked to an equal one: {} saved", human(saved.bytes));
+        if saved.sharing_blocks > 0 {
+            let files = count_of(saved.sharing_blocks as usize, "file");
+            eprintln!(
+                "{files} share their blocks on the disk with an equal one: {} saved",
+                human(saved.bytes)
+            );
+        } else {
+            let files = count_of(saved.files as usize, "file");
+            eprintln!("{files} linked to an equal one: {} saved", human(saved.bytes));
+        }
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         StoreCommand::Restore { destination } => archives::restore(destination),
         StoreCommand::Export(paths) => archives::export(context, paths),
         StoreCommand::Import => archives::import(context),
-        StoreCommand::Optimise { json } => collect::optimise(context, *json),
+        StoreCommand::Optimise { hard_links, json } => collect::optimise(context, *hard_links, *json),
         StoreCommand::Sign(arguments) => trust::sign(context, arguments),
         StoreCommand::GenerateKey { name, file } => trust::generate_key(name, file),
         StoreCommand::MakeContentAddressed { paths, json } => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use zeval_builder::{
     cancel::Cancellation,
-    store::{CollectOptions, Fault, Limit, VerifyOptions},
+    store::{CollectOptions, Fault, Limit, Sharing, VerifyOptions},
 };
 use zeval_model::StorePath;
 
@@ -43,7 +43,7 @@ pub fn delete(call: &Call) -> Outcome<()> {
 }
 
 pub fn optimise(call: &Call) -> Outcome<()> {
-    let saved = call.store()?.optimise(&Cancellation::new(), &|_, _| ())?;
+    let saved = call.store()?.optimise(Sharing::HardLinks, &Cancellation::new(), &|_, _| ())?;
     call.say(format!("{} freed by hard-linking {} files", human(saved.bytes), saved.files));
     Ok(())
 }

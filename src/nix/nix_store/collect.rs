@@ -2,7 +2,7 @@
 
 use zeval_builder::{
     cancel::Cancellation,
-    store::{CollectOptions, Collected, Limit, Store, StoreError},
+    store::{CollectOptions, Collected, Limit, Sharing, Store, StoreError},
 };
 
 use super::{
@@ -151,7 +151,7 @@ pub fn delete(shop: &mut Shop) -> Outcome<()> {
 pub fn optimise(shop: &mut Shop) -> Outcome<()> {
     shop.switches([])?;
     shop.no_arguments()?;
-    let saved = shop.store()?.optimise(&Cancellation::new(), &|_, _| ())?;
+    let saved = shop.store()?.optimise(Sharing::HardLinks, &Cancellation::new(), &|_, _| ())?;
     shop.say(format!("{} freed by hard-linking {} files", human(saved.bytes), saved.files));
     Ok(())
 }
