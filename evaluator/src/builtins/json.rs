@@ -89,7 +89,8 @@ fn write_forced(
                 return json_string(out, text);
             }
             if let Some(out_path) = attrs.get(known().out_path) {
-                return write_value(evaluator, out_path, form, context, out, pos);
+                let at = attrs.position(known().out_path).unwrap_or_default();
+                return write_value(evaluator, out_path, form, context, out, at);
             }
             out.push(b'{');
             let members = attrs.flatten(&mut evaluator.heap).sorted();
@@ -231,10 +232,11 @@ impl Visitor for Reader<'_> {
 }
 
 impl Evaluator {
-    /// A value as JSON, for output.
+    /// A value as JSON, for output. Errors tell where the value is written, if it is a set.
     pub fn to_json(&mut self, value: Value, strict: bool) -> Result<Vec<u8>> {
         let mut text = Vec::new();
-        write_json(self, value, strict, &mut None, &mut text, PosId::NONE)?;
+        let place = value.peek().as_attrs().map_or(PosId::NONE, |attrs| attrs.place());
+        write_json(self, value, strict, &mut None, &mut text, place)?;
         Ok(text)
     }
 

@@ -214,7 +214,7 @@ impl Globals {
         let (itself, derivation) = (Symbol::intern(b"builtins"), Symbol::intern(b"derivation"));
         members.extend([(itself, Value::NULL), (derivation, Value::NULL)]);
         members.sort_unstable_by_key(|member| member.0);
-        let keys = heap.keys(members.iter().map(|member| (member.0, PosId::NONE)));
+        let keys = heap.keys(members.iter().map(|member| (member.0, PosId::NONE)), PosId::NONE);
         let set = heap.attrs_unset(keys);
         for (slot, (_, value)) in set.flat_slots().iter().zip(&members) {
             slot.set(*value);
@@ -310,7 +310,7 @@ fn search_path(settings: &Settings, heap: &mut Heap) -> Value {
         .map(|(prefix, path)| {
             let mut entry = [(known.prefix, heap.string(prefix)), (known.path, heap.string(path))];
             entry.sort_unstable_by_key(|entry| entry.0);
-            let keys = heap.keys(entry.iter().map(|entry| (entry.0, PosId::NONE)));
+            let keys = heap.keys(entry.iter().map(|entry| (entry.0, PosId::NONE)), PosId::NONE);
             heap.attrs(keys, |_, index| entry[index].1)
         })
         .collect();

@@ -78,20 +78,20 @@ impl Evaluator {
     }
 
     pub(super) fn subtract(&mut self, op: &'static ir::Binary, env: &'static Env) -> Result<Value> {
-        let left = self.operand(&op.left, env);
-        if !self.is_deep()
-            && let Ok(value) = left
-            && let Some(a) = value.as_small_int()
-            && let Ok(right) = self.operand(&op.right, env)
-            && let Some(b) = right.as_small_int()
-        {
-            return Ok(self.heap.int(a - b));
-        }
-        let left = match left {
+        let left = match self.operand(&op.left, env) {
             Ok(value) => self.word(value, &op.left, env),
             Err(error) => self.fail_later(as_argument(error, &op.left, env)),
         };
-        let right = self.delay(&op.right, env);
+        let right = match left.as_small_int() {
+            Some(a) if !self.is_deep() => match self.operand(&op.right, env) {
+                Ok(right) => match right.as_small_int() {
+                    Some(b) => return Ok(self.heap.int(a - b)),
+                    None => self.word(right, &op.right, env),
+                },
+                Err(error) => self.fail_later(as_argument(error, &op.right, env)),
+            },
+            _ => self.delay(&op.right, env),
+        };
         self.arithmetic_operator(&SUBTRACT, left, right, op.pos)
     }
 

@@ -16,6 +16,8 @@ use crate::{position::PosId, symbol::Symbol};
 #[repr(C)]
 pub struct Keys {
     len: u32,
+    /// Where the set literal stands that these are the keys of; nowhere if they are of a computed set.
+    place: PosId,
     /// The same names without positions, once somebody needed them.
     plain: AtomicPtr<Keys>,
     // Followed by `len` symbols and `len` positions.
@@ -39,11 +41,12 @@ impl Keys {
         at: NonNull<u8>,
         len: usize,
         entries: impl Iterator<Item = (Symbol, PosId)>,
+        place: PosId,
     ) -> &'static Keys {
         let header = at.cast::<Keys>();
         // SAFETY: the caller gives room for the header, `len` symbols and `len` positions; each has four bytes.
         unsafe {
-            header.write(Keys { len: len as u32, plain: AtomicPtr::new(std::ptr::null_mut()) });
+            header.write(Keys { len: len as u32, place, plain: AtomicPtr::new(std::ptr::null_mut()) });
             let symbols = header.add(1).cast::<Symbol>();
             let positions = symbols.add(len).cast::<PosId>();
             let mut written = 0;
@@ -262,6 +265,11 @@ impl Attrs {
     #[inline(always)]
     pub fn get(&self, symbol: Symbol) -> Option<Value> {
         self.find(symbol).map(Slot::get)
+    }
+
+    /// Where the set literal stands that this is the value of; nowhere for a computed set.
+    pub fn place(&self) -> PosId {
+        self.keys_if_flat().map_or(PosId::NONE, |keys| keys.place)
     }
 
     /// Whether the set is in one piece.

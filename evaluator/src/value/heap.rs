@@ -418,12 +418,16 @@ impl Heap {
         Value::pointer(thunk, Tag::Thunk)
     }
 
-    /// A set of keys from symbols in ascending order, each once, with their positions.
-    pub fn keys(&mut self, entries: impl ExactSizeIterator<Item = (Symbol, PosId)>) -> &'static Keys {
+    /// A set of keys from symbols in ascending order, each once, with their positions; `place` is that of the set literal, if it is one.
+    pub fn keys(
+        &mut self,
+        entries: impl ExactSizeIterator<Item = (Symbol, PosId)>,
+        place: PosId,
+    ) -> &'static Keys {
         let len = entries.len();
         let at = self.bump(Keys::size(len));
         // SAFETY: fresh memory of the size that `Keys` asks for.
-        unsafe { Keys::write(at, len, entries) }
+        unsafe { Keys::write(at, len, entries, place) }
     }
 
     /// An attribute set over `keys`, its values in the keys' order.

@@ -41,7 +41,7 @@ impl Shapes {
 impl Heap {
     /// The keys of these entries (see [`Heap::keys`]), which may be those of another set.
     pub fn shared_keys(&mut self, entries: impl ExactSizeIterator<Item = (Symbol, PosId)>) -> &'static Keys {
-        let keys = self.keys(entries);
+        let keys = self.keys(entries, PosId::NONE);
         let shared = self.shapes.find_or_remember(keys);
         if !std::ptr::eq(shared, keys) {
             // SAFETY: nobody else has seen the keys just made.

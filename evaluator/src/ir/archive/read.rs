@@ -280,10 +280,10 @@ impl Reader<'_> {
         let count = self.number()? as usize;
         let mut entries = self.many(count, |reader| Some((reader.name()?, reader.pos()?, reader.expr()?)))?;
         entries.sort_unstable_by_key(|entry| entry.0);
-        let keys = self.heap.keys(entries.iter().map(|(name, pos, _)| (*name, *pos)));
+        let (dynamic, pos) = (self.dynamic()?, self.pos()?);
+        let keys = self.heap.keys(entries.iter().map(|(name, pos, _)| (*name, *pos)), pos);
         let values: Vec<Expr> = entries.into_iter().map(|(.., value)| value).collect();
         let values = self.heap.slice(&values);
-        let (dynamic, pos) = (self.dynamic()?, self.pos()?);
         Some(Expr::Attrs(self.heap.object(AttrsExpr { keys, values, dynamic, pos })))
     }
 
@@ -292,10 +292,10 @@ impl Reader<'_> {
         let mut entries =
             self.many(count, |reader| Some((reader.name()?, reader.pos()?, reader.number()?)))?;
         entries.sort_unstable_by_key(|entry| entry.0);
-        let keys = self.heap.keys(entries.iter().map(|(name, pos, _)| (*name, *pos)));
+        let (dynamic, pos) = (self.dynamic()?, self.pos()?);
+        let keys = self.heap.keys(entries.iter().map(|(name, pos, _)| (*name, *pos)), pos);
         let slots: Vec<u32> = entries.into_iter().map(|(.., slot)| slot).collect();
         let slots = self.heap.slice(&slots);
-        let (dynamic, pos) = (self.dynamic()?, self.pos()?);
         let overrides = keys.find(crate::symbol::known().overrides).map(|index| index as u32);
         Some(Expr::RecAttrs(self.heap.object(RecAttrs { keys, slots, dynamic, overrides, pos })))
     }

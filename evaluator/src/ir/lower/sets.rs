@@ -70,7 +70,7 @@ impl Lowerer<'_> {
             .iter()
             .map(|&index| (self.symbol(set.attrs[index].name), self.at(set.attrs[index].pos)))
             .collect();
-        let keys = self.heap.keys(entries.into_iter());
+        let keys = self.heap.keys(entries.into_iter(), self.at(set.pos));
         (order, keys)
     }
 
