@@ -11,7 +11,7 @@ pub struct Copy {
     /// Store paths, or links to them
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Where to: file:///FOLDER (a binary cache), local:///FOLDER (another store) or ssh://HOST
+    /// Where to: file:///FOLDER, http://, https:// (binary caches), local:///FOLDER (another store) or ssh://HOST
     #[arg(long, value_name = "URL", required_unless_present = "from")]
     pub to: Option<String>,
     /// Where from: file://, http://, https://, local:// or ssh://

@@ -212,6 +212,9 @@ pub struct Gc {
     /// Keep what derivations that are kept were built to
     #[arg(long)]
     pub keep_outputs: bool,
+    /// Keep the derivations of what is kept: this is the default
+    #[arg(long, overrides_with = "no_keep_derivations")]
+    pub keep_derivations: bool,
     /// Remove the derivations of what is kept, too
     #[arg(long)]
     pub no_keep_derivations: bool,

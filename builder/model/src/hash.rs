@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use ring::digest::{Context, SHA256, digest};
 use sha2::Digest;
 use thiserror::Error;
 
@@ -96,7 +95,7 @@ impl Hash {
         match algorithm {
             Algorithm::Md5 => Hash::new(algorithm, &md5::Md5::digest(data)),
             Algorithm::Sha1 => Hash::new(algorithm, &sha1::Sha1::digest(data)),
-            Algorithm::Sha256 => Hash::new(algorithm, digest(&SHA256, data).as_ref()),
+            Algorithm::Sha256 => Hash::new(algorithm, &sha2::Sha256::digest(data)),
             Algorithm::Sha512 => Hash::new(algorithm, &sha2::Sha512::digest(data)),
             Algorithm::Blake3 => Hash::new(algorithm, blake3::hash(data).as_bytes()),
         }
@@ -233,8 +232,7 @@ pub struct Hasher(State);
 enum State {
     Md5(md5::Md5),
     Sha1(sha1::Sha1),
-    // A third faster than sha2's, with the same instructions of the processor; most of what is hashed is hashed so.
-    Sha256(Context),
+    Sha256(sha2::Sha256),
     Sha512(sha2::Sha512),
     Blake3(Box<blake3::Hasher>),
 }
@@ -244,7 +242,7 @@ impl Hasher {
         Hasher(match algorithm {
             Algorithm::Md5 => State::Md5(md5::Md5::new()),
             Algorithm::Sha1 => State::Sha1(sha1::Sha1::new()),
-            Algorithm::Sha256 => State::Sha256(Context::new(&SHA256)),
+            Algorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
             Algorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
             Algorithm::Blake3 => State::Blake3(Box::new(blake3::Hasher::new())),
         })
@@ -266,7 +264,7 @@ impl Hasher {
         match self.0 {
             State::Md5(state) => Hash::new(Algorithm::Md5, &state.finalize()),
             State::Sha1(state) => Hash::new(Algorithm::Sha1, &state.finalize()),
-            State::Sha256(state) => Hash::new(Algorithm::Sha256, state.finish().as_ref()),
+            State::Sha256(state) => Hash::new(Algorithm::Sha256, &state.finalize()),
             State::Sha512(state) => Hash::new(Algorithm::Sha512, &state.finalize()),
             State::Blake3(state) => Hash::new(Algorithm::Blake3, state.finalize().as_bytes()),
         }

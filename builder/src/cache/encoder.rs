@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use zeval_model::{Algorithm, Hash, Hasher};
 
 use super::Compression;
-use super::frames::{Frames, HIGHEST_LEVEL};
 
 /// The level of zstd where none is asked for: that of Nix.
 const ZSTD_LEVEL: i32 = 3;
@@ -44,8 +43,6 @@ impl<W: Write> Write for Measured<W> {
 /// A compressor.
 pub(super) enum Encoder<W: Write> {
     None(W),
-    Frames(Frames<W>),
-    /// For levels that look back far.
     Zstd(zstd::Encoder<'static, W>),
     Xz(liblzma::write::XzEncoder<W>),
     Bzip2(bzip2::write::BzEncoder<W>),
@@ -62,16 +59,13 @@ impl<W: Write> Encoder<W> {
         let unsigned = |usual: u32| level.and_then(|level| u32::try_from(level).ok()).unwrap_or(usual);
         Ok(match compression {
             Compression::None => Encoder::None(output),
-            Compression::Zstd => match level.unwrap_or(ZSTD_LEVEL) {
-                level if level <= HIGHEST_LEVEL => Encoder::Frames(Frames::new(output, level, threads)?),
-                level => {
-                    let mut encoder = zstd::Encoder::new(output, level)?;
-                    if threads > 1 {
-                        encoder.multithread(u32::try_from(threads).unwrap_or(1))?;
-                    }
-                    Encoder::Zstd(encoder)
+            Compression::Zstd => {
+                let mut encoder = zstd::Encoder::new(output, level.unwrap_or(ZSTD_LEVEL))?;
+                if threads > 1 {
+                    encoder.multithread(u32::try_from(threads).unwrap_or(1))?;
                 }
-            },
+                Encoder::Zstd(encoder)
+            }
             Compression::Xz => Encoder::Xz(liblzma::write::XzEncoder::new(output, unsigned(6).min(9))),
             Compression::Bzip2 => {
                 let level = bzip2::Compression::new(unsigned(9).clamp(1, 9));
@@ -84,7 +78,6 @@ impl<W: Write> Encoder<W> {
     pub(super) fn finish(self) -> io::Result<W> {
         match self {
             Encoder::None(output) => Ok(output),
-            Encoder::Frames(encoder) => encoder.finish(),
             Encoder::Zstd(encoder) => encoder.finish(),
             Encoder::Xz(encoder) => encoder.finish(),
             Encoder::Bzip2(encoder) => encoder.finish(),
@@ -96,7 +89,6 @@ impl<W: Write> Write for Encoder<W> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         match self {
             Encoder::None(output) => output.write(data),
-            Encoder::Frames(encoder) => encoder.write(data),
             Encoder::Zstd(encoder) => encoder.write(data),
             Encoder::Xz(encoder) => encoder.write(data),
             Encoder::Bzip2(encoder) => encoder.write(data),

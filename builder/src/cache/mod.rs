@@ -4,7 +4,6 @@ mod destination;
 mod download;
 mod encoder;
 mod folder;
-mod frames;
 pub mod listing;
 mod location;
 mod realisation;

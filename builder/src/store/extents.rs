@@ -67,10 +67,11 @@ pub enum Shared {
 
 /// Lets `target`, a file of ours, have the blocks of `source`, if all of their `length` bytes are equal.
 pub fn share(source: &File, target: &File, length: u64) -> io::Result<Shared> {
-    if let (Some(one), Some(other)) = (first_block(source), first_block(target))
-        && one == other
-    {
-        return Ok(Shared::Before);
+    match (first_block(source), first_block(target)) {
+        (Ok(Some(one)), Ok(Some(other))) if one == other => return Ok(Shared::Before),
+        (Ok(Some(_)), Ok(Some(_))) => (),
+        (Ok(_), Ok(_)) => return Ok(Shared::Not),
+        _ => return Ok(Shared::Unsupported),
     }
     let mut offset = 0;
     while offset < length {
@@ -103,14 +104,15 @@ pub fn share(source: &File, target: &File, length: u64) -> io::Result<Shared> {
     Ok(Shared::Now)
 }
 
-/// Where on the disk a file begins, if it is in blocks that have a place.
-fn first_block(file: &File) -> Option<u64> {
+/// Where on the disk a file begins, if it is in blocks that have a place; an error if the file system does not tell.
+fn first_block(file: &File) -> nix::Result<Option<u64>> {
     let mut map = Map { length: u64::MAX, extent_count: 1, ..Map::default() };
     // SAFETY: the structure is the one that the call reads and writes, with room for the one extent that it announces, and lives
     // during the call; the descriptor is open.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), FS_IOC_FIEMAP, &raw mut map) };
-    let is_placed = result == 0 && map.mapped_extents == 1 && map.extent_flags & NO_PLACE == 0;
-    is_placed.then_some(map.physical)
+    Errno::result(result)?;
+    let is_placed = map.mapped_extents == 1 && map.extent_flags & NO_PLACE == 0;
+    Ok(is_placed.then_some(map.physical))
 }
 
 #[cfg(test)]
@@ -130,7 +132,7 @@ mod tests {
         };
         let ((one, _), (same, same_path), (other, other_path)) =
             (make("one", 1), make("same", 1), make("other", 2));
-        one.sync_all().unwrap();
+        [&one, &same, &other].iter().for_each(|file| file.sync_all().unwrap());
         let first = share(&one, &same, 100_000).unwrap();
         assert!(matches!(first, Shared::Now | Shared::Unsupported), "{first:?}");
         if first == Shared::Now {

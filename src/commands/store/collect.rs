@@ -16,7 +16,7 @@ pub fn gc(context: &Context, arguments: &Gc) -> Result<()> {
     let options = CollectOptions {
         dry_run: arguments.dry_run,
         keep_outputs: arguments.keep_outputs,
-        keep_derivations: !arguments.no_keep_derivations,
+        keep_derivations: arguments.keep_derivations || !arguments.no_keep_derivations,
         older_than: arguments.older_than,
         limit: arguments.max_freed.map(Limit::Freed).or(arguments.max_free.map(Limit::Free)),
         only: None,
