@@ -9,11 +9,12 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use zeval_model::derivation::Instantiated;
-use zeval_model::ingest::{HashingSink, hash_nar_of_path, hash_path, hash_path_filtered};
+use zeval_model::ingest::{hash_nar_of_path, hash_path, hash_path_filtered};
 use zeval_model::store_path::References;
 use zeval_model::tree::{self, Filter, Modes, Walker, everything};
 use zeval_model::{Algorithm, ContentAddress, ContentMethod, Derivation, Hash, StorePath, nar};
 
+use super::hashing::BackgroundHasher;
 use super::{IoContext, PathInfo, Store, StoreError, seal};
 use crate::cancel::Cancellation;
 
@@ -160,9 +161,9 @@ impl Store {
             ContentMethod::Nar | ContentMethod::Git => {
                 // What is hashed is what is written, whatever becomes of the original.
                 let mut walker = Walker::new(source, filter);
-                let mut tee = nar::Tee::new(&mut walker, HashingSink::new(Algorithm::Sha256));
+                let mut tee = nar::Tee::new(&mut walker, BackgroundHasher::new(Algorithm::Sha256));
                 tree::restore(&mut tee, &copy, Modes::Store)?;
-                return self.adopt_hashed(name, &copy, method, algorithm, tee.finish()?.finish());
+                return self.adopt_hashed(name, &copy, method, algorithm, tee.finish()?.finish()?);
             }
         }
         self.adopt(name, &copy, method, algorithm)

@@ -12,6 +12,7 @@ mod database;
 mod error;
 mod export;
 mod extents;
+mod hashing;
 mod info;
 mod layout;
 mod lock;
