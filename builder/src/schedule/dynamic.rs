@@ -42,10 +42,11 @@ impl Work<'_> {
     /// Adds to the graph what a derivation that was about to start turns out to need, and lets it wait for that; whether there
     /// was such.
     pub(super) fn expand(&self, shared: &mut Shared, id: NodeId) -> Result<bool, BuildError> {
-        let drv = shared.graph.node(id).drv.clone();
-        if !drv.has_dynamic_inputs() {
+        let node = shared.graph.node(id);
+        if !node.is_dynamic {
             return Ok(false);
         }
+        let drv = self.realiser.store.derivation(&node.path)?;
         let missing: Wanted = wanted(&shared.graph, &drv)
             .into_iter()
             .filter(|(path, outputs)| !is_done(&shared.graph, path, outputs))

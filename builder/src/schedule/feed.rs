@@ -133,14 +133,15 @@ impl Work<'_> {
     fn missed(&self, path: &StorePath) -> Result<(), RealiseError> {
         let waiting = self.lock().graph.offered(path).to_vec();
         for id in waiting {
-            let drv = {
+            let path = {
                 let shared = self.lock();
                 let node = shared.graph.node(id);
                 if node.state != State::Downloading {
                     continue;
                 }
-                node.drv.clone()
+                node.path.clone()
             };
+            let drv = self.realiser.store.derivation(&path)?;
             let offer = self.find(&cache::inputs(&drv))?;
             self.build_instead(id, &offer)?;
             if !offer.is_empty() {
@@ -155,7 +156,8 @@ impl Work<'_> {
         let mut planner = Planner::new(&self.realiser, &mut shared.graph, offer);
         if planner.graph.build_instead(id) {
             planner.opened.push(id);
-            planner.plan_inputs(vec![id])?;
+            let drv = self.realiser.store.derivation(&planner.graph.node(id).path)?;
+            planner.plan_inputs(vec![(id, drv)])?;
         }
         let opened = planner.opened;
         self.start(&mut shared, &opened)

@@ -4,7 +4,6 @@
 //! than one of ten.
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
-use std::sync::Arc;
 
 use zeval_model::{Derivation, Output, StorePath};
 
@@ -35,13 +34,18 @@ pub enum State {
     Failed,
 }
 
-/// A derivation of which outputs are wanted.
+/// A derivation of which outputs are wanted. Its text is read again when it is built: of thousands, it would be most of what a
+/// graph has in memory.
 #[derive(Debug)]
 pub struct Node {
     pub path: StorePath,
-    pub drv: Arc<Derivation>,
+    /// The names of all its outputs.
+    pub outputs: Box<[Box<str>]>,
+    /// Whether some of its inputs are outputs of derivations that are built first.
+    pub is_dynamic: bool,
+    is_fixed: bool,
     pub kind: ActivityKind,
-    /// Names of the outputs that somebody wants.
+    /// Names of the outputs that somebody wants; none is left when they are there.
     pub wanted: BTreeSet<String>,
     pub state: State,
     /// Build it although it is there, and compare.
@@ -60,13 +64,18 @@ pub struct Node {
 }
 
 impl Node {
+    /// What is built is called so.
+    pub fn name(&self) -> &str {
+        let name = self.path.name();
+        name.strip_suffix(".drv").unwrap_or(name)
+    }
+
     /// What mostly waits for a network does not keep a processor from a build. Programs of the derivation's own that make a fixed
     /// output are taken to fetch it: nothing else has the network.
     fn queue(&self) -> Queue {
-        let is_fixed = || self.drv.outputs.values().all(|output| matches!(output, Output::Fixed { .. }));
         match self.kind {
             ActivityKind::Fetch => Queue::Fetches,
-            ActivityKind::Build if is_fixed() && !self.drv.outputs.is_empty() => Queue::Fetches,
+            ActivityKind::Build if self.is_fixed => Queue::Fetches,
             ActivityKind::Unpack | ActivityKind::Build => Queue::Builds,
         }
     }
@@ -117,12 +126,15 @@ impl Graph {
     }
 
     /// Adds a derivation that is done.
-    pub fn insert(&mut self, path: StorePath, drv: Arc<Derivation>, kind: ActivityKind) -> NodeId {
+    pub fn insert(&mut self, path: StorePath, drv: &Derivation, kind: ActivityKind) -> NodeId {
+        let is_fixed = |output| matches!(output, &Output::Fixed { .. });
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         self.by_path.insert(path.clone(), id);
         self.nodes.push(Node {
             path,
-            drv,
+            outputs: drv.outputs.keys().map(|name| name.as_str().into()).collect(),
+            is_dynamic: drv.has_dynamic_inputs(),
+            is_fixed: !drv.outputs.is_empty() && drv.outputs.values().all(is_fixed),
             kind,
             wanted: BTreeSet::new(),
             state: State::Done,
@@ -292,6 +304,7 @@ impl Graph {
     pub fn complete(&mut self, id: NodeId, results: BTreeMap<String, StorePath>) {
         self.leave(id, State::Done);
         self.node_mut(id).results.extend(results);
+        self.node_mut(id).wanted = BTreeSet::new();
         for dependent in std::mem::take(&mut self.node_mut(id).dependents) {
             let node = self.node_mut(dependent);
             node.missing -= 1;
@@ -341,7 +354,7 @@ mod tests {
     fn chain_and_leaf(graph: &mut Graph) -> [NodeId; 3] {
         let mut insert = |digit: &str| {
             let path = StorePath::from_base_name(&format!("{}-x.drv", digit.repeat(32))).unwrap();
-            let id = graph.insert(path, Arc::default(), ActivityKind::Build);
+            let id = graph.insert(path, &Derivation::default(), ActivityKind::Build);
             graph.reopen(id);
             id
         };
@@ -387,7 +400,7 @@ mod tests {
         let mut graph = Graph::default();
         let mut insert = |digit: &str| {
             let path = StorePath::from_base_name(&format!("{}-x.drv", digit.repeat(32))).unwrap();
-            let id = graph.insert(path, Arc::default(), ActivityKind::Build);
+            let id = graph.insert(path, &Derivation::default(), ActivityKind::Build);
             graph.reopen(id);
             id
         };

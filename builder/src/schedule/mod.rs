@@ -13,7 +13,7 @@ mod sources;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -214,7 +214,7 @@ impl Work<'_> {
         let graph = &mut shared.graph;
         let planned = opened.iter().map(|&id| {
             let node = graph.node(id);
-            Planned { drv: node.path.clone(), name: node.drv.name.clone(), kind: node.kind }
+            Planned { drv: node.path.clone(), name: node.name().to_owned(), kind: node.kind }
         });
         self.realiser.observer.event(Event::Planned(planned.collect()));
         if opened.is_empty() {
@@ -223,7 +223,7 @@ impl Work<'_> {
         let hopeless = graph.drop_hopeless();
         let efforts = self.realiser.store.efforts()?;
         graph.rank_and_queue(opened, |node| {
-            let effort = efforts.get(&node.drv.name);
+            let effort = efforts.get(node.name());
             effort.map_or(Cost { seconds: DEFAULT_SECONDS, memory: 0 }, |effort| Cost {
                 seconds: effort.milliseconds / 1000,
                 memory: effort.peak_kibibytes,
@@ -245,15 +245,21 @@ impl Work<'_> {
     /// One thread's life.
     fn work(&self, queue: Queue) {
         let slots = self.realiser.options.slots.as_ref().filter(|_| queue == Queue::Builds);
-        while let Some((id, work)) = self.next(queue) {
+        while let Some(id) = self.next(queue) {
             let _slot = slots.map(|slots| slots.take());
-            let result = self.realiser.realise(&work.job());
+            let result = self.item(id).and_then(|item| self.realiser.realise(&item.job()));
             self.end(id, result);
         }
     }
 
+    fn item(&self, id: NodeId) -> Result<Item, BuildError> {
+        let path = self.lock().graph.node(id).path.clone();
+        let drv = self.realiser.store.derivation(&path)?;
+        Ok(Item::of(&self.lock().graph, id, drv))
+    }
+
     /// Waits for something to do; nothing when all has ended or is to end.
-    fn next(&self, queue: Queue) -> Option<(NodeId, Item)> {
+    fn next(&self, queue: Queue) -> Option<NodeId> {
         const LOOK_UP: Duration = Duration::from_millis(100);
         let mut shared = self.lock();
         loop {
@@ -265,7 +271,7 @@ impl Work<'_> {
             if let Some(id) = shared.graph.take(queue, self.realiser.options.memory >> 10) {
                 match self.expand(&mut shared, id) {
                     Ok(true) => {}
-                    Ok(false) => return Some((id, Item::of(&shared.graph, id))),
+                    Ok(false) => return Some(id),
                     Err(error) => {
                         drop(shared);
                         self.end(id, Err(error));
@@ -343,25 +349,19 @@ impl Work<'_> {
 /// What a thread needs to know of a node once the graph is unlocked.
 struct Item {
     path: StorePath,
-    drv: Arc<Derivation>,
+    drv: Derivation,
     kind: ActivityKind,
     check: bool,
     inputs: BTreeMap<StorePath, Results>,
 }
 
 impl Item {
-    fn of(graph: &Graph, id: NodeId) -> Item {
+    fn of(graph: &Graph, id: NodeId, drv: Derivation) -> Item {
         let node = graph.node(id);
         let input = |path: &StorePath| Some((path.clone(), graph.node(graph.find(path)?).results.clone()));
-        let dynamic = dynamic::known(graph, &node.drv);
-        let inputs = node.drv.input_derivations.keys().chain(&dynamic).filter_map(input).collect();
-        Item {
-            path: node.path.clone(),
-            drv: Arc::clone(&node.drv),
-            kind: node.kind,
-            check: node.check,
-            inputs,
-        }
+        let dynamic = dynamic::known(graph, &drv);
+        let inputs = drv.input_derivations.keys().chain(&dynamic).filter_map(input).collect();
+        Item { path: node.path.clone(), drv, kind: node.kind, check: node.check, inputs }
     }
 
     fn job(&self) -> Job<'_> {
@@ -374,6 +374,9 @@ impl Item {
         }
     }
 }
+
+/// A derivation whose inputs have not been visited.
+type Unseen = (NodeId, Derivation);
 
 /// Finds what is missing. Does not recurse: chains of derivations get long.
 struct Planner<'a, 'b> {
@@ -403,10 +406,9 @@ impl<'a, 'b> Planner<'a, 'b> {
     }
 
     /// Visits what derivations that are to be built need.
-    fn plan_inputs(&mut self, mut unseen: Vec<NodeId>) -> Result<(), RealiseError> {
+    fn plan_inputs(&mut self, mut unseen: Vec<Unseen>) -> Result<(), RealiseError> {
         let mut edges = Vec::new();
-        while let Some(id) = unseen.pop() {
-            let drv = Arc::clone(&self.graph.node(id).drv);
+        while let Some((id, drv)) = unseen.pop() {
             for (path, wanted) in &drv.input_derivations {
                 let check = self.realiser.options.check == Check::Everything;
                 // Outputs that are derivations are known, and visited, once they are built.
@@ -426,17 +428,17 @@ impl<'a, 'b> Planner<'a, 'b> {
         path: &StorePath,
         outputs: &BTreeSet<String>,
         check: bool,
-        unseen: &mut Vec<NodeId>,
+        unseen: &mut Vec<Unseen>,
     ) -> Result<NodeId, RealiseError> {
-        let id = match self.graph.find(path) {
-            Some(id) => id,
-            None => self.insert(path)?,
+        let (id, drv) = match self.graph.find(path) {
+            Some(id) => (id, None),
+            None => self.insert(path).map(|(id, drv)| (id, Some(drv)))?,
         };
         let node = self.graph.node_mut(id);
         for output in outputs {
-            if !node.drv.outputs.contains_key(output) {
+            if !node.outputs.iter().any(|known| **known == **output) {
                 let (drv, output) = (path.clone(), output.clone());
-                let outputs = node.drv.outputs.keys().cloned().collect();
+                let outputs = node.outputs.iter().map(|name| name.to_string()).collect();
                 return Err(RealiseError::NoSuchOutput { drv, output, outputs });
             }
         }
@@ -452,7 +454,8 @@ impl<'a, 'b> Planner<'a, 'b> {
             None => {
                 self.graph.reopen(id);
                 self.opened.push(id);
-                unseen.push(id);
+                let drv = drv.map_or_else(|| self.realiser.store.derivation(path), Ok)?;
+                unseen.push((id, drv));
             }
         }
         Ok(id)
@@ -467,13 +470,13 @@ impl<'a, 'b> Planner<'a, 'b> {
         if node.check { None } else { offered.collect() }
     }
 
-    fn insert(&mut self, path: &StorePath) -> Result<NodeId, RealiseError> {
-        let drv = Arc::new(self.realiser.store.derivation(path)?);
+    fn insert(&mut self, path: &StorePath) -> Result<Unseen, RealiseError> {
+        let drv = self.realiser.store.derivation(path)?;
         let kind = build::activity_kind(&drv);
         let present = self.realiser.present(path, &drv)?;
-        let id = self.graph.insert(path.clone(), drv, kind);
+        let id = self.graph.insert(path.clone(), &drv, kind);
         self.graph.node_mut(id).results = present;
-        Ok(id)
+        Ok((id, drv))
     }
 }
 
