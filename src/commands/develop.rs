@@ -37,6 +37,28 @@ pub struct Wanted<'a> {
     pub command: &'a [String],
     /// What of the machine's environment there is.
     pub outside: Outside,
+    /// What is used in the place of store paths.
+    pub redirects: Vec<Redirect>,
+}
+
+/// A folder that is used in the place of a store path.
+pub struct Redirect {
+    /// How the user calls what is at the store path.
+    pub what: String,
+    pub from: String,
+    pub to: String,
+}
+
+impl Redirect {
+    /// Changes a text that sets an environment accordingly.
+    fn apply(&self, text: &mut Vec<u8>) {
+        let Redirect { what, from, to } = self;
+        match text.contains_str(from) {
+            true => eprintln!("redirecting '{from}' to '{to}'"),
+            false => eprintln!("warning: '{what}' (path '{from}') is not used by this build environment"),
+        }
+        *text = text.replace(from, to);
+    }
 }
 
 /// What of the environment of the machine there is beside that of the derivation.
@@ -82,6 +104,7 @@ pub fn run(context: &Context, arguments: &Develop) -> Result<()> {
         phase: arguments.phase.as_deref(),
         command: &arguments.command,
         outside: Outside { ignored: arguments.ignore_env, ..Outside::default() },
+        redirects: Vec::new(),
     };
     let store = context.store()?;
     enter(context, &store, &drv, options, &wanted)
@@ -99,7 +122,9 @@ pub fn enter(
     let here = std::env::current_dir().map_err(Failed::other)?;
     let environment = prepare(context, store, drv, options, scratch.path(), Some(&here.join("outputs")))?;
     let script = scratch.path().join("rc");
-    write(&script, &rc(&environment, wanted))?;
+    let mut text = rc(&environment, wanted);
+    wanted.redirects.iter().for_each(|redirect| redirect.apply(&mut text));
+    write(&script, &text)?;
     let shell = shell(&environment)?;
     let mount_point = scratch.path().join("root");
     fs::create_dir(&mount_point).map_err(Failed::other)?;

@@ -31,7 +31,11 @@ mod texts;
 mod verify;
 mod why_rebuild;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Once},
+};
 
 use clap::Parser;
 use zeval_builder::{
@@ -360,9 +364,12 @@ fn sandbox_paths(words: &[String]) -> Result<Vec<Bind>> {
 pub fn build_options(flags: &BuildFlags, options: &[String]) -> Result<BuildOptions> {
     let options = build_options_in(flags, &settings(options)?)?;
     if options.sandboxing == Sandboxing::Off {
-        eprintln!(
-            "warning: the setting `sandbox` is false: builds see this machine's files and network, and may change what you may"
-        );
+        static SAID: Once = Once::new();
+        SAID.call_once(|| {
+            eprintln!(
+                "warning: the setting `sandbox` is false: builds see this machine's files and network, and may change what you may"
+            );
+        });
     }
     Ok(options)
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use serde_json::{Map, Value, json};
+use zeval_builder::store::Store;
 
 use super::{
     super::outcome::{Outcome, fail, usage},
@@ -13,7 +14,10 @@ use super::{
 };
 use crate::{
     cli::{Develop, Eval, Run},
-    commands::{self, develop::Outside},
+    commands::{
+        self,
+        develop::{Outside, Redirect},
+    },
 };
 
 pub fn eval(call: &Call) -> Outcome<()> {
@@ -100,8 +104,10 @@ pub fn develop(call: &Call) -> Outcome<()> {
     let drv = commands::develop::derivation(&setup.context, &develop)?;
     let options = commands::build_options(&setup.build, &setup.language.option)?;
     let outside = outside(call)?;
-    let wanted = commands::develop::Wanted { phase: phase.as_deref(), command: &call.tail, outside };
     let store = setup.context.store()?;
+    let redirects = redirects(call, &setup, &store)?;
+    let wanted =
+        commands::develop::Wanted { phase: phase.as_deref(), command: &call.tail, outside, redirects };
     Ok(commands::develop::enter(&setup.context, &store, &drv, options, &wanted)?)
 }
 
@@ -114,6 +120,24 @@ fn develop_of(setup: &Setup, call: &Call, operand: Option<&String>) -> Develop {
         ignore_env: false,
         options: setup.build.clone(),
     }
+}
+
+/// Store paths in whose place folders are used.
+fn redirects(call: &Call, setup: &Setup, store: &Store) -> Outcome<Vec<Redirect>> {
+    let pairs: Vec<String> = call.all("--redirect").map(str::to_owned).collect();
+    let mut all = Vec::new();
+    for pair in pairs.chunks_exact(2) {
+        let to = std::path::absolute(&pair[1])?.display().to_string();
+        for meant in meant(call, setup, store, &pair[..1])? {
+            let paths = meant.paths(store)?.into_iter();
+            all.extend(paths.map(|(_, from)| Redirect {
+                what: pair[0].clone(),
+                from: from.to_string(),
+                to: to.clone(),
+            }));
+        }
+    }
+    Ok(all)
 }
 
 /// What flags say of the user's environment.

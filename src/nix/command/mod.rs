@@ -85,6 +85,8 @@ const JSON: &str = "--json";
 const PROFILE: &str = "--profile";
 /// A variable and its value.
 const SET: &str = "-s|--set-env-var";
+/// What is used of the store, and the folder that is to be used instead.
+const REDIRECT: &str = "--redirect";
 
 #[rustfmt::skip]
 const COMMANDS: &[Entry] = &[
@@ -97,7 +99,8 @@ const COMMANDS: &[Entry] = &[
     Entry { words: &["env", "shell"], run: evaluate::shell, switches: &[], valued: &[COMMAND] },
     Entry { words: &["print-dev-env"], run: evaluate::print_environment, switches: &[JSON], valued: &[] },
     Entry { words: &["develop"], run: evaluate::develop,
-            valued: &[COMMAND, "--phase", "-k|--keep-env-var|--keep", "-u|--unset-env-var|--unset", SET],
+            valued: &[COMMAND, "--phase", "-k|--keep-env-var|--keep", "-u|--unset-env-var|--unset", SET,
+                      REDIRECT],
             switches: &["-i|--ignore-env|--ignore-environment", "--unpack", "--configure", "--build", "--check", "--install",
                         "--installcheck"] },
     Entry { words: &["fmt"], run: evaluate::format, switches: &[], valued: &[] },
@@ -233,13 +236,13 @@ fn parse_and_run(arguments: &[OsString]) -> Outcome<()> {
         } else if known(entry.valued, flag) == Some(COMMAND_FLAG) {
             tail = texts(rest.all());
         } else if let Some(name) = entry.valued(flag) {
-            let count = if setup::PAIRS.contains(&name) || entry.valued.contains(&SET) && name == "-s" {
-                2
-            } else {
-                1
-            };
-            for _ in 0..count {
-                values.push((name, rest.value(flag)?.to_string_lossy().into_owned()));
+            let is_pair = name == REDIRECT || entry.valued.contains(&SET) && name == "-s";
+            let count = if setup::PAIRS.contains(&name) || is_pair { 2 } else { 1 };
+            for given in 0..count {
+                let value = rest.value(flag).map_err(|_| {
+                    format!("flag '{flag}' requires {count} argument(s), but only {given} were given")
+                })?;
+                values.push((name, value.to_string_lossy().into_owned()));
             }
         } else {
             return Ok(false);
