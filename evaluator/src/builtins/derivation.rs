@@ -309,18 +309,16 @@ impl Attributes {
                  '{name}'; use 'outputChecks.<output>.{name}' instead"
             ));
         }
-        let is_special = [
-            known().builder,
-            known().system,
-            known().output_hash,
-            known().output_hash_algo,
-            known().output_hash_mode,
-        ]
-        .contains(&name);
-        if is_special {
+        let is_plain =
+            [known().system, known().output_hash, known().output_hash_algo, known().output_hash_mode]
+                .contains(&name);
+        if name == known().builder {
             let text = evaluator.expect_string(value, pos, "")?;
             self.context = Context::union(&mut evaluator.heap, self.context, text.context);
             self.special(evaluator, name, text.bytes(), pos)?;
+        } else if is_plain {
+            let text = evaluator.expect_plain_string(value, pos, "")?;
+            self.special(evaluator, name, text, pos)?;
         } else if name == known().outputs {
             let mut names = Vec::new();
             for element in evaluator.expect_list(value, pos, "")?.iter() {

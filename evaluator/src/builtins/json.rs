@@ -235,7 +235,7 @@ impl Evaluator {
     /// A value as JSON, for output. Errors tell where the value is written, if it is a set.
     pub fn to_json(&mut self, value: Value, strict: bool) -> Result<Vec<u8>> {
         let mut text = Vec::new();
-        let place = value.peek().as_attrs().map_or(PosId::NONE, |attrs| attrs.place());
+        let place = value.own_position();
         write_json(self, value, strict, &mut None, &mut text, place)?;
         Ok(text)
     }

@@ -231,7 +231,11 @@ fn concat_map(evaluator: &mut Evaluator, args: &[Value], pos: PosId) -> Result<V
     let applied = evaluator.apply_to_each(function, list, pos);
     for index in 0..list.len() {
         let value = applied.get(evaluator, index)?;
-        parts.push(evaluator.expect_list(value, function.own_position(), context)?.slots());
+        // As Nix's `determinePos`: where the value itself is written, if it tells.
+        let own = value.own_position();
+        let place =
+            if own.is_some() || value.peek().as_attrs().is_some() { own } else { function.own_position() };
+        parts.push(evaluator.expect_list(value, place, context)?.slots());
     }
     Ok(evaluator.concat_slots(&parts))
 }

@@ -60,6 +60,11 @@ impl Keys {
         }
     }
 
+    /// Where the set literal stands that these are the keys of; nowhere if they are of a computed set.
+    pub fn place(&self) -> PosId {
+        self.place
+    }
+
     /// How many there are.
     #[inline(always)]
     pub fn len(&self) -> usize {

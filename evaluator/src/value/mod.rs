@@ -274,7 +274,7 @@ impl Value {
         Value(NonNull::new(std::ptr::without_provenance_mut(address)).expect("tagged"))
     }
 
-    /// Where a function stands, if that is what the value is and where is known: Nix's `determinePos`.
+    /// Where a function or a set literal stands, if that is what the value is and where is known: Nix's `determinePos`.
     pub(crate) fn own_position(self) -> crate::position::PosId {
         match self.peek().view() {
             View::Closure(closure) => closure.lambda.parameters[0].pos,
@@ -282,6 +282,7 @@ impl Value {
                 View::Closure(closure) => closure.lambda.parameters[partial.arguments.len()].pos,
                 _ => crate::position::PosId::NONE,
             },
+            View::Attrs(attrs) => attrs.place(),
             _ => crate::position::PosId::NONE,
         }
     }
