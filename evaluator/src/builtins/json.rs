@@ -85,7 +85,8 @@ fn write_forced(
         }
         View::Attrs(attrs) => {
             if attrs.get(known().to_string).is_some() {
-                let text = evaluator.coerce(value, Coercion::INTERPOLATED, context, pos, "")?;
+                // A path that comes of it is not copied, as one that stands for itself is.
+                let text = evaluator.coerce(value, Coercion::APPENDED, context, pos, "")?;
                 return json_string(out, text);
             }
             if let Some(out_path) = attrs.get(known().out_path) {
